@@ -1,0 +1,49 @@
+"""Every error this project raises on purpose; `str(error)` is fit to show a user.
+
+    NanoChatError
+    ├── InvalidMessageError      a conversation that cannot be taken as it is
+    ├── InvalidSettingError      a sampling setting of the wrong type or out of range
+    ├── ContextFullError         a prompt longer than the model reads
+    ├── BusyError                too many requests at once
+    ├── SettingsError            an environment variable with a value that is not allowed
+    └── CheckpointError          a model that cannot be loaded
+"""
+
+from __future__ import annotations
+
+
+class NanoChatError(Exception):
+    """The base of every error raised on purpose; its text names the limit or the remedy."""
+
+
+class InvalidMessageError(NanoChatError):
+    """A message or a list of messages that cannot be taken as it is."""
+
+
+class InvalidSettingError(NanoChatError):
+    """A sampling setting of the wrong type or out of its range."""
+
+    def __init__(self, name: str, allowed: str) -> None:
+        super().__init__(f"{name} must be {allowed}.")
+        self.name = name
+
+
+class ContextFullError(NanoChatError):
+    """The prompt has more tokens than the model can attend to."""
+
+    def __init__(self, needed: int, limit: int) -> None:
+        super().__init__(f"This chat needs {needed} tokens but the model reads {limit}: shorten it or start a new one.")
+        self.needed = needed
+        self.limit = limit
+
+
+class BusyError(NanoChatError):
+    """More requests at once than the limits allow."""
+
+
+class SettingsError(NanoChatError):
+    """An environment variable holds a value that is not allowed."""
+
+
+class CheckpointError(NanoChatError):
+    """A model that cannot be loaded: not found, not reachable, damaged or of a foreign kind."""
