@@ -6,7 +6,8 @@
     ├── ContextFullError         a prompt longer than the model reads
     ├── BusyError                too many requests at once
     ├── SettingsError            an environment variable with a value that is not allowed
-    └── CheckpointError          a model that cannot be loaded
+    ├── CheckpointError          a model that cannot be loaded
+    └── ModelOutputError         numbers from the model that no token can be chosen from
 """
 
 from __future__ import annotations
@@ -47,3 +48,10 @@ class SettingsError(NanoChatError):
 
 class CheckpointError(NanoChatError):
     """A model that cannot be loaded: not found, not reachable, damaged or of a foreign kind."""
+
+
+class ModelOutputError(NanoChatError):
+    """The model answered with infinite or undefined numbers: its weights or its precision are at fault."""
+
+    def __init__(self) -> None:
+        super().__init__("The model's output is not finite: its weights are damaged or its precision is too low.")
