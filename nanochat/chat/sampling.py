@@ -6,11 +6,14 @@ push down what was said already, sharpen or flatten, cut the unlikely tail, draw
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from nanochat.errors import InvalidSettingError
+import torch
+from torch import Tensor
+
+from nanochat.errors import InvalidSettingError, ModelOutputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,88 @@ class SamplingSettings:
     def __post_init__(self) -> None:
         for name, allowed in LIMITS.items():
             object.__setattr__(self, name, _checked(name, getattr(self, name), allowed))
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """The ids that may come next and the probability of each; together 1.
+
+    The most probable id comes first after a cut by `top_p`, otherwise they stand in the order of the vocabulary.
+    """
+
+    ids: Tensor
+    probabilities: Tensor
+
+
+def distribution(logits: Tensor, settings: SamplingSettings, seen_ids: Iterable[int] = ()) -> Distribution:
+    """Return what `sample` draws from, given the logits of one position, shape [vocabulary].
+
+    Steps and their order are those of transformers: repetition penalty on the seen ids, temperature, top-k, top-p.
+    Everything happens on the CPU, so that a seed gives the same answer on every device.
+    Raises ModelOutputError for logits that are not finite.
+    """
+    scores = logits.detach().float().cpu()
+    if not torch.isfinite(scores).all():
+        raise ModelOutputError
+    scores = _penalized(scores, settings.repetition_penalty, seen_ids)
+    if settings.temperature == 0:
+        return Distribution(scores.argmax().reshape(1), torch.ones(1, dtype=torch.float64))
+    ids = _top_k(scores, settings.top_k)
+    # In float64 and below zero, no temperature overflows: even 5e-324 ends as greedy choice.
+    candidates = scores[ids].double()
+    probabilities = ((candidates - candidates.max()) / settings.temperature).softmax(dim=0)
+    if settings.top_p < 1:
+        places = _top_p(probabilities, settings.top_p)
+        ids, probabilities = ids[places], probabilities[places] / probabilities[places].sum()
+    return Distribution(ids, probabilities)
+
+
+def sample(logits: Tensor, settings: SamplingSettings, generator: torch.Generator, seen_ids: Iterable[int] = ()) -> int:
+    """Choose the next id: the best one at temperature 0, otherwise one draw from `distribution`.
+
+    A CPU generator that belongs to one request makes its answer independent of whatever else is running.
+    """
+    chances = distribution(logits, settings, seen_ids)
+    if len(chances.ids) == 1:
+        return int(chances.ids[0])
+    cumulative = chances.probabilities.cumsum(dim=0)
+    point = torch.rand(1, generator=generator, dtype=torch.float64) * cumulative[-1]
+    # The first id whose share ends beyond the point; an id with no share is never that one.
+    place = int(torch.searchsorted(cumulative, point, right=True))
+    return int(chances.ids[min(place, len(cumulative) - 1)])
+
+
+def _penalized(scores: Tensor, penalty: float, seen_ids: Iterable[int]) -> Tensor:
+    """Make seen ids less likely, each once however often it was seen (transformers, RepetitionPenaltyLogitsProcessor)."""
+    if penalty == 1:
+        return scores
+    seen = torch.tensor(sorted(set(seen_ids)), dtype=torch.long)
+    seen = seen[seen < len(scores)]
+    old = scores[seen]
+    return scores.index_put((seen,), torch.where(old < 0, old * penalty, old / penalty))
+
+
+def _top_k(scores: Tensor, top_k: int) -> Tensor:
+    """Return the ids that score no less than the k-th best: more than k where several share its score."""
+    if not 0 < top_k < len(scores):
+        return torch.arange(len(scores))
+    return (scores >= scores.topk(top_k).values[-1]).nonzero().flatten()
+
+
+def _top_p(probabilities: Tensor, top_p: float) -> Tensor:
+    """Return the places of the fewest best candidates that together hold `top_p`.
+
+    That is each candidate whose betters hold less than `top_p`. A few hundred usually do, so a larger part of the
+    vocabulary is ordered only as far as needed.
+    """
+    examined = 256
+    while True:
+        examined = min(examined, len(probabilities))
+        best, places = probabilities.topk(examined)
+        betters = best.cumsum(dim=0) - best
+        if examined == len(probabilities) or betters[-1] >= top_p:
+            return places[betters < top_p]
+        examined *= 8
 
 
 def _checked(name: str, value: object, allowed: Range) -> float | None:
