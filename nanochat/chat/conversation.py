@@ -69,7 +69,7 @@ class Conversation:
 
     def __post_init__(self) -> None:
         if len(self.messages) > MAX_MESSAGES and self.messages[-1].ids is None:
-            raise InvalidMessageError(f"This chat is too long: at most {MAX_MESSAGES} messages. Start a new one.")
+            raise _too_many()
         for number, message in enumerate(self.messages, start=1):
             _check_message(message, number)
         _check_order(self.messages)
@@ -84,9 +84,12 @@ class Conversation:
         """
         if not isinstance(messages, (list, tuple)):
             raise InvalidMessageError("Messages must be a list of objects with role and content.")
-        if not messages:
+        if len(messages) > MAX_MESSAGES + 1:  # one more than allowed may still end in the model's own answer
+            raise _too_many()
+        conversation = cls(tuple(_message_from(item, number) for number, item in enumerate(messages, start=1)))
+        if not any(message.role == "user" for message in conversation.messages):
             raise InvalidMessageError("A conversation needs at least one user message.")
-        return cls(tuple(_message_from(item, number) for number, item in enumerate(messages, start=1)))
+        return conversation
 
     def append(self, message: Message) -> Conversation:
         """Return the conversation that goes on with this message. Raises InvalidMessageError."""
@@ -96,6 +99,10 @@ class Conversation:
         """Return the same turns under this system message, or under none when the text is blank."""
         turns = tuple(message for message in self.messages if message.role != "system")
         return Conversation((Message("system", text), *turns) if text.strip() else turns)
+
+
+def _too_many() -> InvalidMessageError:
+    return InvalidMessageError(f"This chat is too long: at most {MAX_MESSAGES} messages. Start a new one.")
 
 
 def _message_from(item: object, number: int) -> Message:
@@ -142,7 +149,7 @@ def _check_content(message: Message, number: int) -> None:
     if not isinstance(parts, tuple):
         raise InvalidMessageError(f"The content of message {number} must be text.")
     if message.role != "assistant" and not isinstance(content, str):
-        raise InvalidMessageError(f"Message {number} must be plain text: only an assistant calls the calculator.")
+        raise InvalidMessageError(f"Message {number} must be plain text: only an assistant message has other parts.")
     for part in parts:
         if not isinstance(part, Part) or part.type not in ("text", "python", "python_output"):
             raise InvalidMessageError(f"Each part of message {number} must be text, python or python_output.")

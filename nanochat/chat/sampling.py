@@ -115,7 +115,7 @@ def sample(logits: Tensor, settings: SamplingSettings, generator: torch.Generato
 
 
 def _penalized(scores: Tensor, penalty: float, seen_ids: Iterable[int]) -> Tensor:
-    """Make seen ids less likely, each once however often it was seen (transformers, RepetitionPenaltyLogitsProcessor)."""
+    """Make seen ids less likely, each once however often it came (transformers, RepetitionPenaltyLogitsProcessor)."""
     if penalty == 1:
         return scores
     seen = torch.tensor(sorted(set(seen_ids)), dtype=torch.long)
