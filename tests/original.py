@@ -65,7 +65,8 @@ class _Reader(pickle.Unpickler):
 
 
 def _spelled(token: bytes) -> str:
-    return "".join(bytes_to_unicode()[byte] for byte in token)
+    alphabet = bytes_to_unicode()
+    return "".join(alphabet[byte] for byte in token)
 
 
 def _parents(token: bytes, ranks: dict[bytes, int]) -> tuple[str, str]:

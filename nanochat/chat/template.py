@@ -58,6 +58,7 @@ class ChatTemplate:
         self.control = _control_tokens(tokenizer)
         self._tokenizer = _private_copy(tokenizer)
         self._added = {token_id: added.content for token_id, added in tokenizer.get_added_tokens_decoder().items()}
+        self._control_ids = self.control.all
         self._byte_of = _byte_alphabet()
         self.vocab_size = tokenizer.get_vocab_size(with_added_tokens=True)
         self._check_vocabulary()
@@ -68,7 +69,7 @@ class ChatTemplate:
 
     def token_bytes(self, token_id: int) -> bytes:
         """Return what the token adds to the text: a token may hold part of a character, a control token nothing."""
-        if token_id in self.control.all:
+        if token_id in self._control_ids:
             return b""
         if token_id in self._added:
             return self._added[token_id].encode()
@@ -137,7 +138,7 @@ class ChatTemplate:
         if not set("".join(ordinary)) <= self._byte_of.keys() <= ordinary:
             raise CheckpointError("The tokenizer is not byte-level: it cannot belong to a nanochat model.")
         for field in fields(ControlTokens):
-            if not self.control.all.isdisjoint(self.encode(f"<|{field.name}|>")):
+            if not self._control_ids.isdisjoint(self.encode(f"<|{field.name}|>")):
                 raise CheckpointError(f"The tokenizer turns a typed <|{field.name}|> into a control token.")
 
     def _render_message(self, message: Message) -> tuple[list[int], list[int]]:
