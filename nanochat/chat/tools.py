@@ -3,7 +3,7 @@
 It computes what karpathy/nanochat's does (engine.py, use_calculator), + - * / // and parentheses on numbers, and
 `'text'.count('t')`, and prints it as Python would. The original hands the expression to eval; here its syntax tree is
 walked, and whatever is not one of these operations has no answer. Nothing can run for long either: the length of an
-expression is bounded, and without powers no number outgrows the digits that spell its operands.
+expression is bounded, and without powers no whole number has more digits than were needed to spell it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def calculate(expression: str) -> str | None:
     if counting:
         return str(counting["text"][1:-1].count(counting["part"][1:-1]))
     # 1,234,567 is how people write a number.
-    arithmetic = expression.replace(",", "").strip()
+    arithmetic = expression.replace(",", "").strip(" ")
     if not _ARITHMETIC.fullmatch(arithmetic):
         return None
     try:
