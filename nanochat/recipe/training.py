@@ -1,0 +1,142 @@
+"""The training loop: rows in, a better model out, and nothing lost when it is killed.
+
+One step reads a batch, adds up the loss under bfloat16 autocast, and moves the weights. Every few minutes all that the
+next step depends on goes to disk in one piece: weights, both optimizers' memories and the step. The batches depend on
+the seed and the step alone, so a run that was killed goes on as if nothing had been.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from tqdm import tqdm
+
+from nanochat.model.modeling_nanochat import NanoChatForCausalLM
+from nanochat.recipe.optimizers import learning_rate_share, optimizers_for
+from nanochat.recipe.packing import IGNORED, Batch, Rows, batches
+from nanochat.recipe.plan import Stage
+
+LOG_EVERY_STEPS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """How to run, as opposed to what: none of these changes what is learnt."""
+
+    folder: Path
+    device: torch.device
+    compile: bool = True
+    save_every_seconds: float = 180.0
+    seed: int = 0
+
+
+def train(model: NanoChatForCausalLM, rows: Rows, stage: Stage, options: TrainingOptions) -> None:
+    """Take the model through one stage, from its last checkpoint in `options.folder` where there is one.
+
+    Writes `<stage>.pt` and appends to `log.jsonl` there: stage, step, tokens, loss in nats a token, tokens a second.
+    """
+    optimizers = optimizers_for(model, stage)
+    first_step = _resume(model, optimizers, stage, options)
+    loss_of = torch.compile(_loss, dynamic=False) if options.compile else _loss
+    source = batches(rows, stage.batch_rows, options.seed, first_step, options.device)
+    saved_at = time.monotonic()
+    model.train()
+    with tqdm(total=stage.tokens, initial=first_step * stage.batch_tokens, unit="tok", desc=stage.name) as bar:
+        meter = _Meter(stage, options.folder / "log.jsonl", bar)
+        for step in range(first_step, stage.steps):
+            loss = _step(model, next(source), optimizers, learning_rate_share(stage, step), loss_of)
+            meter.add(step, loss)
+            if time.monotonic() - saved_at > options.save_every_seconds:
+                _save(model, optimizers, step + 1, stage, options)
+                saved_at = time.monotonic()
+    _save(model, optimizers, stage.steps, stage, options)
+    model.eval()
+
+
+def finished(stage: Stage, options: TrainingOptions) -> bool:
+    """Whether the stage's last checkpoint is that of its last step."""
+    path = _checkpoint_path(stage, options)
+    return path.exists() and torch.load(path, weights_only=True, mmap=True)["step"] >= stage.steps
+
+
+def _loss(model: NanoChatForCausalLM, batch: Batch) -> Tensor:
+    """Return the mean loss in nats over the tokens that have a label."""
+    hidden = model.model(batch.ids, position_ids=batch.positions, use_cache=False).last_hidden_state
+    logits = model.logits(hidden).flatten(0, 1).float()
+    return F.cross_entropy(logits, batch.labels.flatten(), ignore_index=IGNORED)
+
+
+def _step(
+    model: NanoChatForCausalLM,
+    batch: Batch,
+    optimizers: list[Optimizer],
+    rate_share: float,
+    loss_of: Callable[[NanoChatForCausalLM, Batch], Tensor],
+) -> Tensor:
+    with torch.autocast(model.device.type, dtype=torch.bfloat16):
+        loss = loss_of(model, batch)
+    loss.backward()
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = group.setdefault("peak_lr", group["lr"]) * rate_share
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return loss.detach()
+
+
+class _Meter:
+    """Shows loss and speed, and writes them down every few steps."""
+
+    def __init__(self, stage: Stage, log: Path, bar: tqdm[None]) -> None:
+        self._stage, self._log, self._bar = stage, log, bar
+        self._losses: list[Tensor] = []
+        self._since = time.monotonic()
+
+    def add(self, step: int, loss: Tensor) -> None:
+        self._losses.append(loss)
+        self._bar.update(self._stage.batch_tokens)
+        if len(self._losses) < LOG_EVERY_STEPS:
+            return
+        # Reading the loss waits for the device, so it is read only here.
+        mean = torch.stack(self._losses).mean().item()
+        speed = len(self._losses) * self._stage.batch_tokens / (time.monotonic() - self._since)
+        self._bar.set_postfix(loss=f"{mean:.3f}")
+        tokens = (step + 1) * self._stage.batch_tokens
+        record = {"stage": self._stage.name, "step": step + 1, "tokens": tokens, "loss": round(mean, 4)}
+        with self._log.open("a") as file:
+            file.write(json.dumps({**record, "tokens_per_second": round(speed)}) + "\n")
+        self._losses, self._since = [], time.monotonic()
+
+
+def _checkpoint_path(stage: Stage, options: TrainingOptions) -> Path:
+    return options.folder / f"{stage.name}.pt"
+
+
+def _save(
+    model: NanoChatForCausalLM, optimizers: list[Optimizer], step: int, stage: Stage, options: TrainingOptions
+) -> None:
+    path = _checkpoint_path(stage, options)
+    state = {"step": step, "model": model.state_dict(), "optimizers": [each.state_dict() for each in optimizers]}
+    # Written beside and moved over: a kill in between leaves the old checkpoint whole.
+    unfinished = path.with_suffix(".part")
+    torch.save(state, unfinished)
+    unfinished.replace(path)
+
+
+def _resume(model: NanoChatForCausalLM, optimizers: list[Optimizer], stage: Stage, options: TrainingOptions) -> int:
+    path = _checkpoint_path(stage, options)
+    if not path.exists():
+        return 0
+    state = torch.load(path, weights_only=True, map_location=options.device)
+    model.load_state_dict(state["model"])
+    for optimizer, memory in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(memory)
+    return int(state["step"])
