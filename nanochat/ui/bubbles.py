@@ -1,0 +1,129 @@
+"""A reply as bubbles of the chat, and bubbles read back as messages.
+
+Gradio shows a list of messages and hands the same list back with the next question; in between it lives in a browser.
+So whatever is drawn must also be read: text is text, a panel named after the calculator is the call it shows, the line
+of numbers is no part of the conversation. Text travels as `{"type": "text"}`, because Gradio takes the indentation from
+a plain string.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+from nanochat.chat.conversation import Message, Part, Role
+from nanochat.errors import InvalidMessageError
+from nanochat.ui.numbers import details, headline
+from nanochat.ui.reply import Reply, content_of
+
+Bubble: TypeAlias = dict[str, Any]
+
+CALCULATOR = "calculator"
+NUMBERS = "numbers"
+
+_TITLE = re.compile(r"Calculator: (?P<fence>`+) (?P<expression>.*) (?P=fence)", re.DOTALL)
+_RESULT = re.compile(r"= (?P<output>.*)", re.DOTALL)
+_NO_RESULT = "gave no result"
+
+
+def drawn(reply: Reply) -> list[Bubble]:
+    """Return the bubbles of a reply, its numbers last."""
+    bubbles = list(_drawn_parts(reply.parts))
+    if reply.begun:
+        bubbles.append(_panel(NUMBERS, headline(reply), details(reply)))
+    return bubbles
+
+
+def shown_parts(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """Return those of the parts that leave a trace on the page."""
+    return tuple(part for part in parts if part.type != "text" or part.text.strip())
+
+
+def read(history: object) -> tuple[Message, ...]:
+    """Return the messages that bubbles show, without the questions that were never answered.
+
+    Raises InvalidMessageError for a list that this page has not drawn.
+    """
+    if not isinstance(history, list):
+        raise InvalidMessageError("The history of a chat must be a list of messages.")
+    turns: list[tuple[Role, list[Part]]] = []
+    for bubble in history:
+        role, parts = _read_bubble(bubble)
+        if role == "user":
+            # A question may stand without an answer: it was refused, or stopped before the first word.
+            if turns and turns[-1][0] == "user":
+                turns.pop()
+            turns.append((role, parts))
+        elif turns and turns[-1][0] == "assistant":
+            turns[-1][1].extend(parts)
+        else:
+            turns.append((role, parts))
+    if turns and turns[-1][0] == "user":
+        turns.pop()
+    return tuple(Message(role, content_of(tuple(parts))) for role, parts in turns)
+
+
+def _drawn_parts(parts: Sequence[Part]) -> Iterable[Bubble]:
+    shown = shown_parts(parts)
+    for place, part in enumerate(shown):
+        if part.type == "text":
+            yield {"role": "assistant", "content": [{"type": "text", "text": part.text}]}
+        elif part.type == "python":
+            following = shown[place + 1] if place + 1 < len(shown) else None
+            output = following.text if following and following.type == "python_output" else None
+            yield _calculation(part.text, output)
+
+
+def _calculation(expression: str, output: str | None) -> Bubble:
+    log = _NO_RESULT if output is None else f"= {output}"
+    words = (
+        "This is nothing the calculator computes, so the model goes on without a result."
+        if output is None
+        else f"Computed by a calculator, not by the model: it wrote {_code(expression)} and was handed {_code(output)}."
+    )
+    return _panel(CALCULATOR, f"Calculator: {_code(expression)}", words, log=log)
+
+
+def _panel(kind: str, title: str, text: str, **metadata: str) -> Bubble:
+    return {
+        "role": "assistant",
+        "content": [{"type": "text", "text": text}],
+        # "done" draws the panel closed.
+        "metadata": {"id": kind, "title": title, "status": "done", **metadata},
+    }
+
+
+def _code(text: str) -> str:
+    """Quote text for Markdown so that nothing in it, not even a backtick, is read as Markdown."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    return f"{fence} {text} {fence}"
+
+
+def _read_bubble(bubble: object) -> tuple[Role, list[Part]]:
+    role = bubble.get("role") if isinstance(bubble, dict) else None
+    if not isinstance(bubble, dict) or role not in ("user", "assistant"):
+        raise InvalidMessageError("The history of a chat holds messages of the user and the assistant only.")
+    metadata = bubble.get("metadata")
+    if role == "assistant" and isinstance(metadata, dict) and metadata.get("title"):
+        return role, _read_panel(metadata)
+    return role, [Part("text", _read_text(bubble.get("content")))]
+
+
+def _read_panel(metadata: dict[str, object]) -> list[Part]:
+    title = _TITLE.fullmatch(str(metadata["title"]))
+    if metadata.get("id") != CALCULATOR or title is None:
+        return []
+    call = Part("python", title["expression"])
+    result = _RESULT.fullmatch(str(metadata.get("log")))
+    return [call, Part("python_output", result["output"])] if result else [call]
+
+
+def _read_text(content: object) -> str:
+    """Take both shapes: a browser sends a list of parts, the API keeps plain strings."""
+    items = content if isinstance(content, list) else [content]
+    texts = [item.get("text") if isinstance(item, dict) and item.get("type") == "text" else item for item in items]
+    if not all(isinstance(text, str) for text in texts):
+        raise InvalidMessageError("A chat holds text only.")
+    return "".join(str(text) for text in texts)

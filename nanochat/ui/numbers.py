@@ -1,0 +1,90 @@
+"""The numbers under an answer: a line for everybody, and behind it the whole account."""
+
+from __future__ import annotations
+
+from nanochat.chat.events import Done
+from nanochat.ui.reply import Reply
+
+
+def headline(reply: Reply) -> str:
+    """Return one line: tokens, speed, time to the first token, why it ended, the seed, the share of the context."""
+    words = [_count(_tokens(reply), "token")]
+    speed = _tokens_per_second(reply)
+    if speed is not None:
+        words.append(f"{speed:,.0f} tok/s" if speed >= 10 else f"{speed:.1f} tok/s")
+    waited = _first_token_seconds(reply)
+    if waited is not None:
+        words.append(f"first after {_seconds(waited)}")
+    if reply.done:
+        words.append(ending(reply.done))
+    if reply.started:
+        words.append(f"seed {reply.started.seed}")
+    return " · ".join(words) + _meter(reply)
+
+
+def ending(done: Done) -> str:
+    """Say why an answer ended."""
+    if done.finish_reason == "stop":
+        return "finished"
+    if done.finish_reason == "deadline":
+        return "cut: out of time"
+    return "cut: context full" if done.context_tokens >= done.context_limit else "cut: max tokens"
+
+
+def details(reply: Reply) -> str:
+    """Return the account as a Markdown list: what was read, what was written, and how to have it again."""
+    lines = []
+    if reply.started:
+        read, reused = len(reply.started.prompt_ids), reply.started.reused_tokens
+        lines.append(
+            f"Prompt: {_count(read, 'token')}, of which {reused:,} had been read before and were not read again."
+        )
+        if reply.started.dropped_turns:
+            turns = _count(reply.started.dropped_turns, "turn")
+            lines.append(f"Left out: the oldest {turns}, because the model cannot read the whole chat any more.")
+    if reply.done:
+        done = reply.done
+        lines.append(f"Read in {_seconds(done.prefill_seconds)}, written in {_seconds(done.decode_seconds)}.")
+        lines.append(f"Context: {done.context_tokens:,} of {done.context_limit:,} tokens are in use.")
+    if reply.started:
+        lines.append(f"Seed {reply.started.seed}: with it, the same chat and the same settings give the same answer.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _meter(reply: Reply) -> str:
+    """Draw the share of the context as HTML's own gauge, which a screen reader reads too."""
+    if not reply.done:
+        return ""
+    used, limit = reply.done.context_tokens, reply.done.context_limit
+    label = f"{used:,} of {limit:,} tokens of context in use"
+    return (
+        f' · <span class="context" title="{label}">context '
+        f'<meter min="0" max="{limit}" value="{used}" aria-label="{label}">{used / limit:.0%}</meter></span>'
+    )
+
+
+def _tokens(reply: Reply) -> int:
+    return reply.done.completion_tokens if reply.done else len(reply.ids)
+
+
+def _tokens_per_second(reply: Reply) -> float | None:
+    """Speed of writing alone: the first token's wait is told apart, so it is not counted here."""
+    if reply.first_token_at is None or reply.latest_at is None:
+        return None
+    seconds = reply.done.decode_seconds if reply.done else reply.latest_at - reply.first_token_at
+    steps = _tokens(reply) - 1
+    return steps / seconds if steps > 0 and seconds > 0 else None
+
+
+def _first_token_seconds(reply: Reply) -> float | None:
+    if reply.done:
+        return reply.done.time_to_first_token_seconds
+    return None if reply.first_token_at is None else reply.first_token_at - reply.asked_at
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:,.0f} s"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

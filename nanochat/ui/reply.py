@@ -1,0 +1,75 @@
+"""One reply as its reader sees it, folded from the engine's events.
+
+The engine says what happened; the page needs what there is by now: the text so far, the calculator's work, the numbers.
+A reply that is stopped halfway has no `Done`, so everything shown is kept here from the first token on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from nanochat.chat.conversation import Message, Part
+from nanochat.chat.events import Done, Event, PrefillProgress, Queued, Started, Token, ToolCall, ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What has come of one reply. The three moments are seconds of one clock; `waiting` is why nothing is said yet."""
+
+    asked_at: float
+    first_token_at: float | None = None
+    latest_at: float | None = None
+    parts: tuple[Part, ...] = ()
+    ids: tuple[int, ...] = ()
+    waiting: Queued | PrefillProgress | None = None
+    started: Started | None = None
+    done: Done | None = None
+
+    @property
+    def begun(self) -> bool:
+        return bool(self.ids) or self.done is not None
+
+    @property
+    def message(self) -> Message:
+        """What is to be remembered if nothing more comes."""
+        return self.done.message if self.done else Message("assistant", content_of(self.parts), self.ids)
+
+
+def content_of(parts: tuple[Part, ...]) -> str | tuple[Part, ...]:
+    """Return parts as a message holds them: plain text when the calculator had no part in it."""
+    if all(part.type == "text" for part in parts):
+        return "".join(part.text for part in parts)
+    return parts
+
+
+def parts_of(message: Message) -> tuple[Part, ...]:
+    """Return the parts of any message, its text being one."""
+    return message.content if isinstance(message.content, tuple) else (Part("text", message.content),)
+
+
+def after(reply: Reply, event: Event, now: float) -> Reply:
+    """Return the reply after one more event, which came at `now`."""
+    match event:
+        case Queued() | PrefillProgress():
+            return replace(reply, waiting=event)
+        case Started():
+            return replace(reply, started=event)
+        case Token():
+            first_token_at = now if reply.first_token_at is None else reply.first_token_at
+            reply = replace(reply, ids=(*reply.ids, event.id), first_token_at=first_token_at, latest_at=now)
+            return replace(reply, parts=_with_text(reply.parts, event.text), waiting=None)
+        case ToolCall():
+            return replace(reply, parts=(*reply.parts, Part("python", event.expression)))
+        case ToolResult(output=str(output)):
+            return replace(reply, parts=(*reply.parts, Part("python_output", output)))
+        case Done():
+            return replace(reply, done=event, parts=parts_of(event.message), waiting=None)
+    return reply
+
+
+def _with_text(parts: tuple[Part, ...], text: str) -> tuple[Part, ...]:
+    if not text:
+        return parts
+    if parts and parts[-1].type == "text":
+        return (*parts[:-1], Part("text", parts[-1].text + text))
+    return (*parts, Part("text", text))
