@@ -1,0 +1,54 @@
+"""Where a model comes from: the folder in this repository, another folder, or a repository on the Hugging Face Hub.
+
+All three are named by one string, in a setting or on the command line; this is the one place that reads it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from nanochat.errors import CheckpointError
+
+PRETRAINED = Path(__file__).parent.parent / "pretrained"
+EMBEDDED = "embedded"
+ALLOWED = f'"{EMBEDDED}", an existing folder, or a Hub id such as "karpathy/nanochat-d32" with an optional @revision'
+
+# Names of the Hub are at most 96 characters; a revision is a branch, a tag, a commit or refs/pr/1.
+_HUB_ID = re.compile(r"(?P<repository>\w[\w.-]{0,95}/\w[\w.-]{0,95})(@(?P<revision>\w[\w./-]{0,99}))?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSource:
+    """A folder on this machine."""
+
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class HubSource:
+    """A model repository on the Hub; a revision of None is its main branch."""
+
+    repository: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.repository}@{self.revision}" if self.revision else self.repository
+
+
+def parse_source(text: str) -> LocalSource | HubSource:
+    """Read the name of a model; a folder of that name wins over a Hub repository. Touches no network.
+
+    Raises CheckpointError for what can be neither.
+    """
+    if text == EMBEDDED:
+        return LocalSource(PRETRAINED)
+    # A NUL byte makes the operating system's calls raise instead of answering no.
+    folder = Path(text.replace("\0", "")).expanduser()
+    if text.strip() and folder.is_dir():
+        return LocalSource(folder)
+    matched = _HUB_ID.fullmatch(text)
+    if not matched:
+        raise CheckpointError(f"The model {text[:200]!r} is not found: it must be {ALLOWED}.")
+    return HubSource(matched["repository"], matched["revision"])

@@ -1,0 +1,125 @@
+"""What can be set from outside, each by an environment variable: NANOCHAT_ and the name of the field.
+
+Nothing else in the project reads the environment. A value that is not allowed, or a variable that does not exist, is
+refused when the program starts, with the allowed ones named: a misspelt limit must not be no limit.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from nanochat.errors import CheckpointError, SettingsError
+from nanochat.model.source import ALLOWED as MODELS
+from nanochat.model.source import EMBEDDED, parse_source
+
+PREFIX = "NANOCHAT_"
+# karpathy/nanochat's own variable, common.py: whoever trains with it has it set.
+FOREIGN = frozenset({"NANOCHAT_BASE_DIR"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting with its default."""
+
+    # In the repository, so that the first start needs no network and no account.
+    model: str = EMBEDDED
+    # The fastest there is: CUDA, else Apple's GPU, else the processor.
+    device: str = "auto"
+    # What decodes fastest on the device without losing accuracy that shows; see checkpoint.py.
+    dtype: str = "auto"
+    # 0 leaves the number of threads to torch, which takes one for each physical core.
+    threads: int = 0
+    # Requests that are answered at once. Each slot costs keys and values for a whole context, so more need more memory;
+    # on two cores four answers still move faster than people read.
+    slots: int = 4
+    # Requests that may wait for a slot. With 4 slots and 10 s an answer, the last of 32 waits 80 s; a longer queue
+    # only tells people later that they will not be served.
+    queue: int = 32
+    # The longest an answer may take, waiting included; then it ends as it is. A browser tab left open must not hold
+    # a slot, and 120 s is what a patient reader waits.
+    deadline_seconds: float = 120.0
+    # Requests of one browser session that may run or wait at once: the chat, and one retry clicked before it has ended.
+    requests_per_session: int = 2
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings; an empty value counts as unset, as Docker Compose writes unset variables.
+
+        Raises SettingsError, which names the variable and what is allowed.
+        """
+        environment = os.environ if environment is None else environment
+        known = {PREFIX + field.name.upper(): field.name for field in fields(cls)}
+        given = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
+        unknown = sorted(given.keys() - known.keys() - FOREIGN)
+        if unknown:
+            raise SettingsError(f"{unknown[0]} is not a setting. The settings are {', '.join(sorted(known))}.")
+        values: dict[str, Any] = {
+            known[name]: _read(name, value.strip()) for name, value in given.items() if name in known and value
+        }
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How a setting is read, and what it may be, in words. `read` raises ValueError for anything else."""
+
+    allowed: str
+    read: Callable[[str], str | int | float]
+
+
+def _one_of(*names: str) -> _Kind:
+    def read(text: str) -> str:
+        if text.lower() not in names:
+            raise ValueError(text)
+        return text.lower()
+
+    return _Kind(f"{', '.join(names[:-1])} or {names[-1]}", read)
+
+
+def _between(lowest: int, highest: int, number: type[int] | type[float]) -> _Kind:
+    def read(text: str) -> int | float:
+        value = number(text)
+        # Written so that NaN fails too.
+        if not lowest <= value <= highest:
+            raise ValueError(text)
+        return value
+
+    return _Kind(f"a {'whole ' if number is int else ''}number from {lowest:,} to {highest:,}", read)
+
+
+def _device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text.lower()):
+        raise ValueError(text)
+    return text.lower()
+
+
+def _model(text: str) -> str:
+    try:
+        parse_source(text)
+    except CheckpointError as error:
+        raise ValueError(text) from error
+    return text
+
+
+_KINDS = {
+    "model": _Kind(MODELS, _model),
+    "device": _Kind("auto, cpu, cuda, cuda:N or mps", _device),
+    "dtype": _one_of("auto", "float32", "bfloat16", "float16"),
+    "threads": _between(0, 1024, int),
+    "slots": _between(1, 256, int),
+    "queue": _between(0, 10_000, int),
+    "deadline_seconds": _between(1, 86_400, float),
+    "requests_per_session": _between(1, 256, int),
+}
+
+
+def _read(name: str, value: str) -> str | int | float:
+    kind = _KINDS[name.removeprefix(PREFIX).lower()]
+    try:
+        return kind.read(value)
+    except ValueError as error:
+        raise SettingsError(f"{name} is {value[:200]!r}, but must be {kind.allowed}.") from error
