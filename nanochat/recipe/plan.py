@@ -59,7 +59,8 @@ class Plan:
             max_position_embeddings=self.max_position_embeddings,
             bos_token_id=bos_token_id,
             eos_token_id=eos_token_id,
-            pad_token_id=bos_token_id,
+            # A row named as padding would get no gradient.
+            pad_token_id=None,
         )
 
 

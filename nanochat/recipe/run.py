@@ -1,0 +1,152 @@
+"""The recipe from text to model: tokenizer, pretraining, finetuning, export.
+
+Each part leaves its result in the run's folder and is skipped where that result is there already, so a run that was
+killed goes on where it stood:
+
+    tokenizer.json   pretrain.npz   finetune.npz   pretrain.pt   finetune.pt   log.jsonl   loss.svg   model/
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from nanochat.chat.conversation import Conversation
+from nanochat.chat.template import ChatTemplate
+from nanochat.model.folder import save_folder
+from nanochat.model.modeling_nanochat import NanoChatForCausalLM
+from nanochat.recipe import corpus
+from nanochat.recipe.conversations.mixture import conversations
+from nanochat.recipe.curve import Series, loss_curve
+from nanochat.recipe.optimizers import initialise
+from nanochat.recipe.packing import Document, Rows, cut, pack
+from nanochat.recipe.plan import Plan, Stage
+from nanochat.recipe.tokenizer import train_tokenizer
+from nanochat.recipe.training import TrainingOptions, train
+
+TOKENIZER_TEXTS = 40_000
+VALIDATION_SHARE = 100  # one text in so many is never trained on
+ENCODE_AT_ONCE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A plan, the text it is fed, and how it runs."""
+
+    plan: Plan
+    corpus: Path
+    options: TrainingOptions
+
+    @property
+    def folder(self) -> Path:
+        return self.options.folder
+
+
+def run_recipe(run: Run, card: str) -> Path:
+    """Train the planned model, from wherever the folder's last run stopped; return the finished model's folder.
+
+    Raises RecipeError where the corpus lacks a file.
+    """
+    run.folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = _tokenizer(run)
+    model = new_model(run.plan, tokenizer).to(run.options.device)
+    for stage, make_rows in ((run.plan.pretrain, _pretrain_rows), (run.plan.finetune, _finetune_rows)):
+        rows = _kept_rows(run.folder / f"{stage.name}.npz", lambda make=make_rows: make(run, tokenizer))
+        train(model, rows, stage, run.options)
+        draw_curve(run.folder)
+    target = run.folder / "model"
+    save_folder(model, tokenizer, target, card, dtype=torch.bfloat16)
+    return target
+
+
+def new_model(plan: Plan, tokenizer: Tokenizer) -> NanoChatForCausalLM:
+    """Return the planned model with its starting weights."""
+    config = plan.config(tokenizer.token_to_id("<|bos|>"), tokenizer.token_to_id("<|assistant_end|>"))
+    model = NanoChatForCausalLM(config)
+    # Written-out attention compiles to one piece with what surrounds it, which on CPU beats the fused kernel.
+    model.set_attn_implementation("eager")
+    initialise(model, plan.seed)
+    return model
+
+
+def load_stage(run: Run, stage: Stage) -> tuple[NanoChatForCausalLM, Tokenizer]:
+    """Return the model as the stage's last checkpoint holds it."""
+    tokenizer = _tokenizer(run)
+    model = new_model(run.plan, tokenizer)
+    state = torch.load(run.folder / f"{stage.name}.pt", weights_only=True, map_location="cpu")
+    model.load_state_dict(state["model"])
+    return model.eval(), tokenizer
+
+
+def validation_texts(folder: Path) -> list[str]:
+    """Return the texts that pretraining leaves out."""
+    return [text for text, _ in _numbered(folder, wanted=True)]
+
+
+def draw_curve(folder: Path) -> None:
+    """Write `loss.svg` from `log.jsonl`."""
+    series: dict[str, list[tuple[float, float]]] = {}
+    for line in (folder / "log.jsonl").read_text().splitlines():
+        record = json.loads(line)
+        series.setdefault(record["stage"], []).append((record["tokens"], record["loss"]))
+    (folder / "loss.svg").write_text(loss_curve([Series(name, points) for name, points in series.items()]))
+
+
+def _tokenizer(run: Run) -> Tokenizer:
+    path = run.folder / "tokenizer.json"
+    if not path.exists():
+        texts = [text for text, _ in _numbered(run.corpus, wanted=False)]
+        Random(run.plan.seed).shuffle(texts)
+        # Without digits no two digits ever merge: every digit is a token, and a number is copied piece by piece.
+        learned = (re.sub(r"\d", "", text) for text in texts[:TOKENIZER_TEXTS])
+        train_tokenizer(learned, run.plan.vocab_size).save(str(path))
+    return Tokenizer.from_file(str(path))
+
+
+def _pretrain_rows(run: Run, tokenizer: Tokenizer) -> Rows:
+    """Return one epoch: each text as often as its source says, in an order of its own each time."""
+    random = Random(run.plan.seed)
+    texts = [text for text, passes in _numbered(run.corpus, wanted=False) for _ in range(passes)]
+    random.shuffle(texts)
+    bos = tokenizer.token_to_id("<|bos|>")
+
+    def documents() -> Iterator[Document]:
+        for start in range(0, len(texts), ENCODE_AT_ONCE):
+            for encoding in tokenizer.encode_batch(texts[start : start + ENCODE_AT_ONCE], add_special_tokens=False):
+                # The next document's <|bos|> is what ends this one.
+                ids = [bos, *encoding.ids, bos]
+                yield ids, [1] * len(ids)
+
+    return cut(documents(), run.plan.pretrain.sequence_length)
+
+
+def _finetune_rows(run: Run, tokenizer: Tokenizer) -> Rows:
+    template = ChatTemplate(tokenizer)
+    rendered = (
+        template.render(Conversation.from_messages(made["messages"]))
+        for made in conversations(run.corpus, run.plan.seed)
+    )
+    return pack(rendered, run.plan.finetune.sequence_length)
+
+
+def _numbered(folder: Path, *, wanted: bool) -> Iterator[tuple[str, int]]:
+    """Yield the texts that are kept for validation, or the others."""
+    for number, item in enumerate(corpus.pretraining_texts(folder)):
+        if (number % VALIDATION_SHARE == 0) == wanted:
+            yield item
+
+
+def _kept_rows(path: Path, make: Callable[[], Rows]) -> Rows:
+    if not path.exists():
+        rows = make()
+        np.savez(path, ids=rows.ids, labels=rows.labels, positions=rows.positions)
+    kept = np.load(path)
+    return Rows(kept["ids"], kept["labels"], kept["positions"])
