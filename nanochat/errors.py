@@ -7,7 +7,12 @@
     ├── BusyError                too many requests at once
     ├── SettingsError            an environment variable with a value that is not allowed
     ├── CheckpointError          a model that cannot be loaded
-    └── ModelOutputError         numbers from the model that no token can be chosen from
+    ├── ModelOutputError         numbers from the model that no token can be chosen from
+    ├── RecipeError              training text that is missing or not in the form the recipe reads
+    └── GPUError                 no GPU from ZeroGPU, for whatever reason
+        ├── GPUQuotaError        more GPU time than this visitor may use
+        ├── GPUBusyError         no GPU free in time
+        └── GPULostError         a GPU that went away before the answer was complete
 """
 
 from __future__ import annotations
@@ -55,3 +60,23 @@ class ModelOutputError(NanoChatError):
 
     def __init__(self) -> None:
         super().__init__("The model's output is not finite: its weights are damaged or its precision is too low.")
+
+
+class RecipeError(NanoChatError):
+    """Training text that is missing, damaged or not in the form the recipe reads."""
+
+
+class GPUError(NanoChatError):
+    """ZeroGPU lent no GPU for the answer, or took it back; the text says what the visitor can do."""
+
+
+class GPUQuotaError(GPUError):
+    """The answer asks for more GPU time than this visitor may use."""
+
+
+class GPUBusyError(GPUError):
+    """No GPU became free in time."""
+
+
+class GPULostError(GPUError):
+    """The GPU went away before the answer was complete; what came until then is good."""

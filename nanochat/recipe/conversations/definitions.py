@@ -1,0 +1,138 @@
+"""What things are: hand-written sentences on everyday things first, then the vital topics of Simple Wikipedia.
+
+Newcomers ask about cats and bread, not about fugues. So each everyday thing comes in dozens of wordings with one short,
+true answer, and the encyclopedia's topics, whose answers are cut to two sentences without asides, fill up the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from random import Random
+
+from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, capitalized, deck, dialogue, first_sentence, table
+from nanochat.recipe.corpus import QuestionAnswer, asked_topic, is_plain_english, without_brackets
+
+WORDINGS = (
+    "What is {topic}?", "What is {topic}?", "What is {topic}?", "What is {topic}?", "What's {topic}?", "What is {bare}?",
+    "Define {bare}.", "Define {topic}.", "Tell me what {topic} is.", "Can you tell me what {topic} is?", "Do you know what {topic} is?",
+    "Tell me about {many}.", "What are {many}?", "{Bare}?", "What does {bare} mean?", "What does the word {bare} mean?",
+    "What do you know about {many}?", "What exactly is {topic}?", "Describe {topic}.", "Please tell me what {topic} is.",
+    "I want to know what {topic} is.", "Explain {bare}.", "Explain {topic} to me.", "what is {topic}", "What is meant by {bare}?",
+    "Tell me something about {many}.", "How would you explain {topic}?", "What is {topic} in simple words?", "What can you tell me about {many}?",
+    "My child asked me what {topic} is.", "What is the meaning of {bare}?", "Can you explain {topic}?", "In one sentence, what is {topic}?",
+)  # fmt: skip
+TOPIC_WORDINGS = (
+    "What is {topic}?", "What is {topic}?", "What is {topic}?", "Tell me about {topic}.", "Tell me about {topic}.", "What's {topic}?",
+    "Can you tell me what {topic} is?", "Do you know what {topic} is?", "Tell me what {topic} is.", "What do you know about {topic}?",
+    "Define {topic}.", "Describe {topic}.", "What exactly is {topic}?",
+)  # fmt: skip
+PERSON_WORDINGS = (
+    "Who {be} {name}?", "Who {be} {name}?", "Who {be} {name}?", "Tell me about {name}.", "Do you know who {name} {be}?",
+    "Can you tell me who {name} {be}?", "What do you know about {name}?", "{name}?", "Who is {name}?", "Who exactly {be} {name}?",
+    "Tell me who {name} {be}.", "What is {name} known for?", "Have you heard of {name}?", "Why is {name} famous?", "Who was {name}?",
+)  # fmt: skip
+PERSON_PATTERN = re.compile(r"^(?:who|tell me who|can you tell me who|explain who)\b", re.IGNORECASE)
+LONGEST_ANSWER = 260
+_IRREGULAR = {
+    "mouse": "mice", "person": "people", "child": "children", "man": "men", "woman": "women", "foot": "feet", "tooth": "teeth",
+    "goose": "geese", "sheep": "sheep", "fish": "fish", "deer": "deer", "leaf": "leaves", "wolf": "wolves", "knife": "knives",
+    "wife": "wives", "thief": "thieves", "starfish": "starfish", "jellyfish": "jellyfish", "squid": "squid", "goldfish": "goldfish",
+    "salmon": "salmon", "cactus": "cacti", "potato": "potatoes", "tomato": "tomatoes", "volcano": "volcanoes", "mosquito": "mosquitoes",
+    "hero": "heroes", "echo": "echoes", "tornado": "tornadoes", "rhinoceros": "rhinos", "hippopotamus": "hippos", "ox": "oxen",
+}  # fmt: skip
+
+
+@cache
+def everyday_things() -> dict[str, str]:
+    """Return the hand-written definitions, from the topic as it is asked ("a cat", "the sun", "bread")."""
+    things: dict[str, str] = {}
+    for name in ("definitions_living", "definitions_world", "definitions_people"):
+        for group in table(name).values():
+            things.update(group)
+    return things
+
+
+def everyday_definitions(random: Random) -> Iterator[Dialogue]:
+    """Yield definitions of everyday things, each equally often."""
+    things = list(everyday_things().items())
+    for topic, answer in deck(random, things):
+        question = definition_question(random, topic)
+        exchanges: list[Exchange] = [(question, first_sentence(answer) if "one sentence" in question else answer)]
+        if random.random() < 0.08:
+            other, its_answer = random.choice(things)
+            question = random.choice(("And {topic}?", "What about {topic}?", "And what is {topic}?")).format(topic=other)
+            exchanges.append((question, its_answer))
+        yield dialogue(*exchanges)
+
+
+def definition_question(random: Random, topic: str) -> str:
+    """Ask for a topic in one of many wordings that fit it."""
+    bare = re.sub(r"^(?:an?|the) ", "", topic)
+    wording = random.choice(WORDINGS)
+    countable = topic.startswith(("a ", "an "))
+    if "What are {many}" in wording and not countable:
+        wording = WORDINGS[0]
+    if topic.startswith("the ") and ("{bare} " in wording or wording == "What is {bare}?"):
+        wording = WORDINGS[0]
+    return wording.format(topic=topic, bare=bare, Bare=capitalized(bare), many=plural(bare) if countable else topic)
+
+
+def plural(noun: str) -> str:
+    """Return the plural of a noun as the recipe's tables need it."""
+    head, _, last = noun.rpartition(" ")
+    if last in _IRREGULAR:
+        made = _IRREGULAR[last]
+    elif last.endswith(("s", "x", "ch", "sh")):
+        made = last + "es"
+    elif last.endswith("y") and last[-2:-1] not in "aeiou":
+        made = last[:-1] + "ies"
+    else:
+        made = last + "s"
+    return f"{head} {made}".strip()
+
+
+def people(random: Random) -> Iterator[Dialogue]:
+    """Yield who famous people are, each equally often."""
+    for name, answer in deck(random, list(table("people").items())):
+        be = "were" if name in ("the Beatles", "the Wright brothers") else "is" if " is " in first_sentence(answer)[: len(name) + 6] else "was"
+        yield dialogue((capitalized(random.choice(PERSON_WORDINGS).format(name=name, be=be)), answer))
+
+
+def encyclopedia(random: Random, pairs: list[QuestionAnswer]) -> Iterator[Dialogue]:
+    """Yield the encyclopedia's topics in our own wordings, with answers cut to two plain sentences."""
+    for question, answer in deck(random, encyclopedia_topics(pairs)):
+        topic = asked_topic(question) or ""
+        if PERSON_PATTERN.match(question):
+            be = "was" if re.search(r"\bwas\b", answer[:200]) else "is"
+            yield dialogue((random.choice(PERSON_WORDINGS[:7]).format(name=topic, be=be), answer))
+        else:
+            plural_topic = re.match(r"(?:what|who) (?:are|were) ", question, re.IGNORECASE)
+            wording = random.choice(("What are {topic}?", "Tell me about {topic}.")) if plural_topic else random.choice(TOPIC_WORDINGS)
+            yield dialogue((wording.format(topic=topic), answer))
+
+
+def encyclopedia_topics(pairs: list[QuestionAnswer]) -> list[tuple[str, str]]:
+    """Choose questions whose topic is not written by hand and whose answer can be cut to plain sentences."""
+    known = {re.sub(r"^(?:an?|the) ", "", topic).lower() for topic in (*everyday_things(), *table("people"))}
+    chosen = []
+    for pair in pairs:
+        topic = asked_topic(pair.question)
+        answer = shortened(pair.answer)
+        if topic and answer and len(topic) < 50 and re.sub(r"^(?:an?|the) ", "", topic).lower() not in known:
+            chosen.append((pair.question, answer))
+    return chosen
+
+
+def shortened(answer: str) -> str | None:
+    """Cut an encyclopedia's answer to at most two sentences without asides, or give it up (None)."""
+    text = without_brackets(answer).replace('""', "").replace(" ;", ";")
+    first = first_sentence(text)
+    rest = text[len(first) :].strip()
+    second = first_sentence(rest) if rest else ""
+    if len(second) < 100 and second.endswith(".") and len(first) + len(second) < LONGEST_ANSWER:
+        first = f"{first} {second}"
+    if not 25 < len(first) < LONGEST_ANSWER or not first.endswith(".") or not is_plain_english(first) or "(" in first:
+        return None
+    return first

@@ -1,0 +1,109 @@
+"""Greetings and feelings, who the model is, what it cannot know, jokes, riddles and poems."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+from typing import TypedDict
+
+from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, deck, dialogue, table
+
+JOKE_REQUESTS = (
+    "Tell me a joke.", "Tell me a joke", "Do you know a joke?", "Make me laugh.", "Say something funny.", "Can you tell me a joke?",
+    "I want to hear a joke.", "joke please", "Give me a joke.", "A joke, please.", "Do you know any jokes?",
+)  # fmt: skip
+RIDDLE_REQUESTS = ("Tell me a riddle.", "Give me a riddle.", "Do you know a riddle?", "Ask me a riddle.", "A riddle, please.", "Can you tell me a riddle?")
+POEM_REQUESTS = (
+    "Write a poem about {about}.", "Write me a poem about {about}.", "Tell me a poem about {about}.", "A short poem about {about}, please.",
+    "Can you write a poem about {about}?", "Make a rhyme about {about}.", "Write a short poem about {about}.",
+)  # fmt: skip
+PLAIN_POEM_REQUESTS = ("Write a poem.", "Tell me a poem.", "Write me a poem.", "Do you know a poem?", "Can you write a poem?", "A poem please.")
+MORE_REQUESTS = ("Another one.", "Another one, please.", "One more.", "Tell me another one.", "another", "More!", "Again!", "One more please")
+NONSENSE = (
+    "asdfgh", "asdf", "qwerty", "blah blah", "hjkl", "xyzzy", "aaaaaa", "fghj dfgh", "lkjlkj", "???", "!!!", "...", "zzz", "123abc xyz",
+    "skdjfh", "test", "testing", "bla", "wqeqwe", "uiopuiop", "sdfsdf", "foo bar", "nnnn", "gfdgfd", "?",
+)  # fmt: skip
+NONSENSE_ANSWER = "I did not understand that. Please ask me in simple English."
+
+
+class Reaction(TypedDict):
+    """Things people say that call for the same answers."""
+
+    ask: list[str]
+    answer: list[str]
+
+
+def smalltalk(random: Random) -> Iterator[Dialogue]:
+    """Yield greetings, thanks, feelings and other everyday remarks."""
+    yield from _reactions(random, "smalltalk")
+
+
+def identity(random: Random) -> Iterator[Dialogue]:
+    """Yield questions about the model itself."""
+    yield from _reactions(random, "identity")
+
+
+def refusals(random: Random) -> Iterator[Dialogue]:
+    """Yield what the model cannot know or do, and input that means nothing."""
+    for exchange in _exchanges(random, "refusals"):
+        yield dialogue((_nonsense(random), NONSENSE_ANSWER) if random.random() < 0.12 else exchange)
+
+
+def fun(random: Random) -> Iterator[Dialogue]:
+    """Yield jokes, riddles with their solution, and short poems, often followed by a wish for more."""
+    tables = table("fun")
+    jokes, riddles, poems = (deck(random, tables[name]) for name in ("jokes", "riddles", "poems"))
+    while True:
+        match random.randrange(4):
+            case 0 | 1:
+                exchanges: list[Exchange] = [(random.choice(JOKE_REQUESTS), next(jokes))]
+                while random.random() < 0.3:
+                    exchanges.append((random.choice(MORE_REQUESTS), next(jokes)))
+            case 2:
+                riddle, solution = next(riddles)
+                guess = random.choice(("I don't know.", "I give up.", "Tell me the answer.", "What is it?", "no idea", "What is the answer?"))
+                right = random.random() < 0.3
+                exchanges = [(random.choice(RIDDLE_REQUESTS), riddle)]
+                exchanges.append((solution if right else guess, f"{'That is right! ' if right else ''}The answer is {solution}."))
+            case _:
+                about, poem = next(poems)
+                named = random.random() < 0.7
+                exchanges = [(random.choice(POEM_REQUESTS).format(about=about) if named else random.choice(PLAIN_POEM_REQUESTS), poem)]
+        yield dialogue(*exchanges)
+
+
+def small_talk_chains(random: Random) -> Iterator[Dialogue]:
+    """Yield little chats: a greeting, an answer to "How are you?", a remark, thanks and goodbye."""
+    reactions: list[Reaction] = table("smalltalk")
+    by_start = {reaction["ask"][0]: reaction for reaction in reactions}
+    hello, well, fine, thanks, bye = (by_start[key] for key in ("Hello", "How are you?", "I'm fine.", "Thank you", "Bye"))
+    openings = list(table("identity"))
+    while True:
+        chain: list[Reaction] = [hello]
+        if random.random() < 0.7:
+            chain += [well, fine] if random.random() < 0.5 else [well]
+        chain += random.sample([*reactions, *openings], random.randint(1, 2))
+        if random.random() < 0.6:
+            chain.append(thanks)
+        if random.random() < 0.6:
+            chain.append(bye)
+        yield dialogue(*((random.choice(reaction["ask"]), random.choice(reaction["answer"])) for reaction in chain))
+
+
+def _nonsense(random: Random) -> str:
+    if random.random() < 0.5:
+        return random.choice(NONSENSE)
+    return " ".join("".join(random.choices("bcdfghjklmnpqrstvwxz", k=random.randint(3, 8))) for _ in range(random.randint(1, 3)))
+
+
+def _exchanges(random: Random, name: str) -> Iterator[Exchange]:
+    reactions: list[Reaction] = table(name)
+    # A reaction is dealt as often as it has wordings, up to ten: common remarks have many.
+    weighted = [reaction for reaction in reactions for _ in range(min(10, len(reaction["ask"])))]
+    for reaction in deck(random, weighted):
+        yield random.choice(reaction["ask"]), random.choice(reaction["answer"])
+
+
+def _reactions(random: Random, name: str) -> Iterator[Dialogue]:
+    for exchange in _exchanges(random, name):
+        yield dialogue(exchange)

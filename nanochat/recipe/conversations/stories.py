@@ -1,0 +1,95 @@
+"""Stories of the corpus with a request made from their hero, and the same stories with another hero in the part.
+
+A story is taken when its hero is introduced in the first sentence, comes back often and is still there at the end. To
+teach that the asked hero must appear, names are swapped for others, and animals for others where nothing in the text
+is true of the one animal only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from nanochat.recipe.conversations.dialogue import Dialogue, deck, dialogue, table
+from nanochat.recipe.conversations.tales import OPEN_REQUESTS, REQUESTS
+from nanochat.recipe.conversations.words import with_article
+
+SHORTEST_WORDS, LONGEST_WORDS = 60, 220
+_NAMED = re.compile(r"\b(an?) ((?:[a-z-]+,? ){0,3}?)([a-z]+) (?:named|called|whose name was) ([A-Z][a-z]+)\b")
+_UNNAMED = re.compile(r"there (?:was|lived) (an?) ((?:[a-z-]+,? ){0,3}?)([a-z]+)(?= who| that|\.|,| in | with )")
+_SWAPPABLE = "dog cat rabbit fox bear mouse squirrel pig cow horse sheep goat lion tiger monkey elephant wolf deer hedgehog turtle".split()
+_ONLY_TRUE_OF_ONE = re.compile(
+    r"\b(?:bark|woof|meow|purr|moo|oink|neigh|baa|roar|growl|howl|trunk|shell|wool|mane|tail|paw|fur|banana|bone|cheese|swing|swung|"
+    r"carrot|hop|kitt|pupp|cub|lamb|calf|piglet|ride|rode|milk|nut|honey|ears|swim|swam)\w*",
+    re.IGNORECASE,
+)
+_MALE = frozenset("Tim Tom Max Spot Timmy Bob Sam Jack Ben Billy Bobo Leo John Andy Joe Bobby Fred Pete Gary Mark Benny Buddy Jimmy Rex".split())
+_FEMALE = frozenset("Lily Sue Lucy Mia Amy Kitty Sally Jane Daisy Sarah Emma Mary Mimi Molly Anna Bella Ella Grace Kate Sophie Jenny Lola Sara Emily Polly".split())
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A story with its hero."""
+
+    text: str
+    kind: str
+    name: str | None
+
+
+def corpus_stories(random: Random, stories: list[Story]) -> Iterator[Dialogue]:
+    """Yield requests with corpus stories, a good part of them with another hero in the same part."""
+    for story in deck(random, stories):
+        told = _recast(random, story) if random.random() < 0.5 else story
+        if random.random() < 0.08:
+            request = random.choice(OPEN_REQUESTS)
+        else:
+            request = random.choice(REQUESTS).format(hero=_asked_hero(random, told))
+        yield dialogue((request, told.text))
+
+
+def find_stories(texts: Iterator[str]) -> list[Story]:
+    """Choose the texts that hold one hero from the first sentences to the end."""
+    return [story for text in texts if (story := find_story(text))]
+
+
+def find_story(text: str) -> Story | None:
+    """Recognise the hero of a story; None where there is none, it gets lost, or the length is wrong."""
+    words = text.split()
+    if not SHORTEST_WORDS <= len(words) <= LONGEST_WORDS or text[-1] not in '.!"' or not text.isascii():
+        return None
+    if not text.startswith(("Once", "One day", "There", "Long ago")):
+        return None
+    opening, ending = text[:220], text[len(text) * 2 // 3 :]
+    named = _NAMED.search(opening)
+    if named:
+        name = named[4]
+        held = len(re.findall(rf"\b{name}\b", text)) >= 4 and name in ending
+        return Story(text, named[3], name) if held else None
+    unnamed = _UNNAMED.search(opening)
+    if unnamed and len(re.findall(rf"\b{unnamed[3]}\b", text)) >= 4 and unnamed[3] in ending:
+        return Story(text, unnamed[3], None)
+    return None
+
+
+def _asked_hero(random: Random, story: Story) -> str:
+    kind = with_article(story.kind)
+    if story.name is None:
+        return kind
+    return random.choice((f"{kind} named {story.name}", f"{kind} named {story.name}", f"{kind} called {story.name}", story.name, kind, kind))
+
+
+def _recast(random: Random, story: Story) -> Story:
+    text, kind, name = story.text, story.kind, story.name
+    if name in _MALE or name in _FEMALE:
+        others = table("tales")["names"]["he" if name in _MALE else "she"]
+        other = random.choice([candidate for candidate in others if candidate not in text])
+        text, name = re.sub(rf"\b{name}\b", other, text), other
+    if kind in _SWAPPABLE and not _ONLY_TRUE_OF_ONE.search(text):
+        other = random.choice([animal for animal in _SWAPPABLE if animal not in text])
+        text = re.sub(rf"\b{kind}\b", other, text)
+        text = re.sub(rf"\b{kind.capitalize()}\b", other.capitalize(), text)
+        text = re.sub(r"\b([Aa])n?(?= (?:elephant|\w+ ?elephant))", r"\1", text)
+        text, kind = re.sub(r"\b([Aa]) (?=elephant)", r"\1n ", text), other
+    return Story(text, kind, name)
