@@ -53,7 +53,7 @@ NOT_COMPUTED = [
     # no result, or none that is a number
     "1/0", "1//0", "1.0/0", "0/0", "1/(2-2)", "1/0.0",
     "1" + "/(.1+.2-.3)" * 23,  # a tiny rounding error, divided by until the quotient is infinite
-    "(1" + "/(.1+.2-.3)" * 22 + "/.000000000000000000001)*0",  # and from there on undefined
+    "(1" + "/(.1+.2-.3)" * 20 + ")*0",  # and from there on undefined
     # a way out of the calculator
     "__import__('os').system('true')", "().__class__.__bases__", "(1).real", "'a'.__class__", "open('/etc/passwd')",
     # texts that are not counted
