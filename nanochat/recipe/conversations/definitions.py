@@ -12,7 +12,7 @@ from functools import cache
 from random import Random
 
 from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, capitalized, deck, dialogue, first_sentence, table
-from nanochat.recipe.corpus import QuestionAnswer, asked_topic, is_plain_english, without_brackets
+from nanochat.recipe.corpus import Country, QuestionAnswer, asked_topic, is_plain_english, without_brackets
 
 WORDINGS = (
     "What is {topic}?", "What is {topic}?", "What is {topic}?", "What is {topic}?", "What's {topic}?", "What is {bare}?",
@@ -69,7 +69,7 @@ def everyday_definitions(random: Random) -> Iterator[Dialogue]:
 
 def definition_question(random: Random, topic: str) -> str:
     """Ask for a topic in one of many wordings that fit it."""
-    bare = re.sub(r"^(?:an?|the) ", "", topic)
+    bare = _bare(topic)
     wording = random.choice(WORDINGS)
     countable = topic.startswith(("a ", "an "))
     if "What are {many}" in wording and not countable:
@@ -100,9 +100,14 @@ def people(random: Random) -> Iterator[Dialogue]:
         yield dialogue((capitalized(random.choice(PERSON_WORDINGS).format(name=name, be=be)), answer))
 
 
-def encyclopedia(random: Random, pairs: list[QuestionAnswer]) -> Iterator[Dialogue]:
-    """Yield the encyclopedia's topics in our own wordings, with answers cut to two plain sentences."""
-    for question, answer in deck(random, encyclopedia_topics(pairs)):
+def encyclopedia(random: Random, pairs: list[QuestionAnswer], countries: list[Country]) -> Iterator[Dialogue]:
+    """Yield the encyclopedia's topics in our own wordings, with answers cut to two plain sentences.
+
+    Countries are left to `geography`, so that each question has one answer.
+    """
+    named = {re.sub(r"^the ", "", country.name) for country in countries}
+    topics = [(question, answer) for question, answer in encyclopedia_topics(pairs) if _bare(asked_topic(question) or "") not in named]
+    for question, answer in deck(random, topics):
         topic = asked_topic(question) or ""
         if PERSON_PATTERN.match(question):
             be = "was" if re.search(r"\bwas\b", answer[:200]) else "is"
@@ -115,12 +120,12 @@ def encyclopedia(random: Random, pairs: list[QuestionAnswer]) -> Iterator[Dialog
 
 def encyclopedia_topics(pairs: list[QuestionAnswer]) -> list[tuple[str, str]]:
     """Choose questions whose topic is not written by hand and whose answer can be cut to plain sentences."""
-    known = {re.sub(r"^(?:an?|the) ", "", topic).lower() for topic in (*everyday_things(), *table("people"))}
+    known = {_bare(topic).lower() for topic in (*everyday_things(), *table("people"))}
     chosen = []
     for pair in pairs:
         topic = asked_topic(pair.question)
         answer = shortened(pair.answer)
-        if topic and answer and len(topic) < 50 and re.sub(r"^(?:an?|the) ", "", topic).lower() not in known:
+        if topic and answer and len(topic) < 50 and _bare(topic).lower() not in known:
             chosen.append((pair.question, answer))
     return chosen
 
@@ -136,3 +141,7 @@ def shortened(answer: str) -> str | None:
     if not 25 < len(first) < LONGEST_ANSWER or not first.endswith(".") or not is_plain_english(first) or "(" in first:
         return None
     return first
+
+
+def _bare(topic: str) -> str:
+    return re.sub(r"^(?:an?|the) ", "", topic)

@@ -18,14 +18,18 @@ from nanochat.recipe.conversations import (
     facts,
     followups,
     geography,
+    kinds,
     letters,
     memory,
+    remarks,
     smalltalk,
     stories,
     system_prompts,
     tales,
+    unknowns,
     word_problems,
     words,
+    writing,
 )
 from nanochat.recipe.conversations.dialogue import Dialogue, Turn
 from nanochat.recipe.conversations.phrasing import roughened
@@ -83,6 +87,12 @@ SHARES: Sequence[Share] = (
     Share("why questions", 2_200, "full", "reasons after a fact"),
     Share("next things", 2_500, "full", "questions that lean on the last one"),
     Share("repeated", 500, "full", "saying it again"),
+    Share("remarks", 4_500, "full", "what people say about their day, taken up in the reply"),
+    Share("kinds", 3_000, "full", "yes or no, and what kind of thing it is"),
+    Share("unknowns", 2_500, "none", "saying \"I do not know\" instead of inventing"),
+    Share("sentences", 2_500, "full", "a sentence with a given word"),
+    Share("meanings", 3_000, "full", "150 adjectives and verbs 20 times"),
+    Share("spelling", 1_000, "none", "the letters of the most common words"),
     Share("system prompts", 6_000, "none", "instructions obeyed in simple ways"),
 )
 
@@ -112,6 +122,7 @@ def labelled_conversations(folder: Path, seed: int, *, scale: float = 1.0) -> li
 def subjects(folder: Path, random: Random) -> dict[str, Iterator[Dialogue]]:
     """Return every subject's endless iterator by its name in the table of shares."""
     countries = corpus.countries(folder)
+    words_in_order = corpus.common_words(folder)
     encyclopedia = corpus.questions(folder, "questions-simple-wikipedia")
     vital, rarer = encyclopedia[: corpus.VITAL_QUESTIONS], encyclopedia[corpus.VITAL_QUESTIONS :]
     found = stories.find_stories(corpus.prose(folder, "tiny-stories"))
@@ -119,7 +130,7 @@ def subjects(folder: Path, random: Random) -> dict[str, Iterator[Dialogue]]:
     return {
         "arithmetic": arithmetic.arithmetic(random),
         "sums in a row": arithmetic.arithmetic_talks(random),
-        "letters": letters.letters(random, letters.countable_words(corpus.common_words(folder))),
+        "letters": letters.letters(random, letters.countable_words(words_in_order)),
         "word problems": word_problems.word_problems(random, corpus.questions(folder, "grade-school-math")),
         "capitals": geography.capitals(random, countries),
         "common capitals": geography.common_capitals(random, countries),
@@ -133,8 +144,8 @@ def subjects(folder: Path, random: Random) -> dict[str, Iterator[Dialogue]]:
         "calendar": words.calendar_facts(random),
         "counting": words.counting(random),
         "everyday things": definitions.everyday_definitions(random),
-        "encyclopedia": definitions.encyclopedia(random, vital),
-        "more encyclopedia": definitions.encyclopedia(random, rarer),
+        "encyclopedia": definitions.encyclopedia(random, vital, countries),
+        "more encyclopedia": definitions.encyclopedia(random, rarer, countries),
         "people": definitions.people(random),
         "simple facts": facts.simple_facts(random),
         "trivia": facts.trivia(random, corpus.questions(folder, "trivia")),
@@ -151,6 +162,12 @@ def subjects(folder: Path, random: Random) -> dict[str, Iterator[Dialogue]]:
         "why questions": followups.why_questions(random),
         "next things": followups.next_things(random),
         "repeated": followups.repeated(random),
+        "remarks": remarks.remarks(random),
+        "kinds": kinds.kind_questions(random),
+        "unknowns": unknowns.unknowns(random, words_in_order),
+        "sentences": writing.sentences_with_words(random, corpus.prose(folder, "sentences"), words_in_order),
+        "meanings": writing.word_meanings(random),
+        "spelling": writing.spelling(random, words_in_order),
         "system prompts": system_prompts.system_prompts(random, countries),
     }
 
