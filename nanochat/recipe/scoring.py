@@ -1,8 +1,8 @@
 """How good the model is, as a table: held-out questions answered by the engine that the page uses.
 
 Answers are greedy, so the table is the same every time; the loop test samples, since that is how people chat.
-Validation text is scored in bits a byte, which does not depend on the tokenizer: nats of all tokens, divided by ln 2 and
-by the bytes of the text.
+Validation text is scored in bits a byte, which does not depend on the tokenizer: nats of all tokens, divided by
+ln 2 and by the bytes of the text.
 """
 
 from __future__ import annotations
