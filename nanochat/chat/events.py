@@ -1,8 +1,10 @@
 """What happens while a reply is made, as values: every front draws the same events in its own way.
 
-A stream is `Started`, then `PrefillProgress` while the prompt is read, then `Token`, `ToolCall` and `ToolResult` as
-the reply grows, then `Done`. A failure is not an event: it is raised out of the generator as a NanoChatError. A request
-that is cancelled ends without `Done`, because whoever closed the generator no longer listens.
+A stream is `Queued` while all places are taken, `Started`, `PrefillProgress` while the prompt is read, then `Token`,
+`ToolCall` and `ToolResult` as the reply grows, then `Done`. `PrefillProgress` comes again, unchanged, where a later
+event takes long. A failure is not an event: it is raised out of the generator as a NanoChatError. A request that is
+cancelled ends without `Done`, because whoever closed the generator no longer listens.
+Where a GPU is lent for the answer, `GPUWait` comes while it is not there, and `GPUUsed` just before `Done`.
 
 All events are frozen and picklable, since on ZeroGPU they cross from one process to another.
 """
@@ -15,6 +17,30 @@ from typing import Literal, TypeAlias
 from nanochat.chat.conversation import Message
 
 FinishReason = Literal["stop", "length", "deadline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """Every place is taken; this request is the one at `position`, from 1, to get the next free one."""
+
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class GPUWait:
+    """A GPU was asked for, for so many seconds at most, and is not there yet (only where GPUs are lent)."""
+
+    estimated_seconds: int
+    waited_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GPUUsed:
+    """The lent GPU is handed back: the seconds asked for, the seconds used, and how many of these it took to start."""
+
+    estimated_seconds: int
+    used_seconds: float
+    start_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +121,4 @@ class Done:
     context_limit: int
 
 
-Event: TypeAlias = Started | PrefillProgress | Token | ToolCall | ToolResult | Done
+Event: TypeAlias = Queued | GPUWait | Started | PrefillProgress | Token | ToolCall | ToolResult | GPUUsed | Done
