@@ -5,21 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from nanochat.recipe.conversations.dialogue import first_sentence
+from nanochat.recipe.conversations.dialogue import first_sentence, table
 
 SHORTEST_STORY_WORDS = 80
 TRUE_OVERLAP = 0.35  # a definition counts as matching its reference from this share of content words on
-_NUMBER_WORDS = "zero one two three four five six seven eight nine ten eleven twelve".split()
-_STOP_WORDS = frozenset(
-    "a an the is are was were be been it its of in on at to for from with and or but not that this these those which who whom "
-    "what when where why how as by into than then so such some any all many most more much very can may will would should could "
-    "do does did has have had one two people person thing things something used make made called also they them their there he "
-    "she his her you your we us our i my me about often like other way kind".split()
-)
 
 
 def number_is(answer: str, expected: float) -> float:
-    """One point when the answer's last number is the expected one; a rounded result may be 0.01 off or 0.01 of itself."""
+    """One point when the answer's last number is the expected one, or a fraction rightly rounded to two decimals."""
     found = re.findall(r"-?\d[\d,]*(?:\.\d+)?", answer)
     if not found:
         return 0.0
@@ -37,8 +30,9 @@ def count_is(answer: str, expected: int) -> float:
         return float(int(found[0]) == expected)
     if re.search(r"\b(?:no|not|never|none)\b", answer):
         return float(expected == 0)
-    words = [word for word in re.findall(r"[a-z]+", answer.lower()) if word in _NUMBER_WORDS]
-    return float(bool(words) and _NUMBER_WORDS.index(words[0]) == expected)
+    numbers: list[str] = table("lists")["units"]
+    words = [word for word in re.findall(r"[a-z]+", answer.lower()) if word in numbers]
+    return float(bool(words) and numbers.index(words[0]) == expected)
 
 
 def contains(answer: str, expected: str, *, same_case: bool = False) -> float:
@@ -59,7 +53,7 @@ def is_one_sentence(answer: str) -> float:
 
 
 def overlap(answer: str, reference: str, topic: str) -> float:
-    """Return the share of the reference's content words that the answer's first sentence has (both cut to their first)."""
+    """Return the share of content words of the reference's first sentence that the answer's first sentence has."""
     wanted = content_words(first_sentence(reference)) - content_words(topic)
     given = content_words(first_sentence(answer))
     return len(wanted & given) / len(wanted) if wanted else 0.0
@@ -67,7 +61,7 @@ def overlap(answer: str, reference: str, topic: str) -> float:
 
 def content_words(text: str) -> set[str]:
     """Return the words that carry meaning, cut to their first five letters so that forms of a word match."""
-    return {word[:5] for word in re.findall(r"[a-z]+", text.lower()) if word not in _STOP_WORDS}
+    return {word[:5] for word in re.findall(r"[a-z]+", text.lower()) if word not in table("lists")["stop words"]}
 
 
 def story_of(answer: str, hero: str) -> float:

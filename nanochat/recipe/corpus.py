@@ -82,9 +82,21 @@ _NAMES = {
     "São Tomé and Príncipe": "Sao Tome and Principe",
 }
 _WITH_ARTICLE = (
-    "United Arab Emirates|Bahamas|Central African Republic|Comoros|Dominican Republic|United Kingdom|Gambia|"
-    "Maldives|Marshall Islands|Netherlands|Philippines|Solomon Islands|Seychelles|United States"
-).split("|")
+    "United Arab Emirates",
+    "Bahamas",
+    "Central African Republic",
+    "Comoros",
+    "Dominican Republic",
+    "United Kingdom",
+    "Gambia",
+    "Maldives",
+    "Marshall Islands",
+    "Netherlands",
+    "Philippines",
+    "Solomon Islands",
+    "Seychelles",
+    "United States",
+)
 _PLAIN_CAPITALS = {
     "Brazil": "Brasilia",
     "Cameroon": "Yaounde",

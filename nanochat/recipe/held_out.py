@@ -17,19 +17,10 @@ from random import Random
 from nanochat.recipe import checks, corpus
 from nanochat.recipe.conversations import reserved
 from nanochat.recipe.conversations.definitions import everyday_things
-from nanochat.recipe.conversations.dialogue import capitalized, table
+from nanochat.recipe.conversations.dialogue import capitalized, table, with_article
 from nanochat.recipe.conversations.geography import PLAIN_CAPITAL
-from nanochat.recipe.conversations.words import with_article
 
 SEED = 20_250_000
-COMMON_THINGS = (
-    "a cat|a dog|the sun|bread|war|music|water|a tree|a car|a computer|love|a horse|the moon|a volcano|rain|snow|fire|gold|a king|a book|"
-    "milk|a bird|a fish|an elephant|a lion|the heart|the brain|blood|a school|a teacher|money|a house|a city|a country|peace|science|"
-    "mathematics|a planet|a star|the Earth|gravity|electricity|the internet|a phone|a robot|a language|a story|a poem|a song|a film|art|"
-    "football|chess|a game|a doctor|a hospital|medicine|sleep|a dream|death|life|time|a year|winter|summer|the ocean|a river|a mountain|"
-    "an island|a desert|a forest|a flower|an apple|a banana|cheese|chocolate|sugar|salt|coffee|tea|rice|a potato|pizza|an egg|a bee|"
-    "a spider|a snake|a frog|a whale|a shark|a dinosaur|a bicycle|a train|a plane|a ship|a bridge|glass|paper|a friend|happiness"
-).replace("a language|", "language|").split("|")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +87,17 @@ def letter_counts(random: Random, words: list[str], count: int) -> Iterator[Ques
     for word in random.sample(kept, count):
         letter = random.choice(word) if random.random() < 0.85 else random.choice("abcdefghijklmnopqrstuvwxyz")
         wording = random.choice(
-            ("How many {x} are in {w}?", "How many {x}'s are in {w}?", "How many times does {x} appear in {w}?", "Count the {x}'s in {w}.")
+            (
+                "How many {x} are in {w}?",
+                "How many {x}'s are in {w}?",
+                "How many times does {x} appear in {w}?",
+                "Count the {x}'s in {w}.",
+            )
         )
         expected = word.count(letter)
-        yield _single("letters", wording.format(x=letter, w=word), partial(checks.count_is, expected=expected), str(expected))
+        yield _single(
+            "letters", wording.format(x=letter, w=word), partial(checks.count_is, expected=expected), str(expected)
+        )
 
 
 def capitals(countries: list[corpus.Country]) -> Iterator[Question]:
@@ -114,7 +112,9 @@ def capitals_reworded(random: Random, countries: list[corpus.Country]) -> Iterat
     for wording in reserved.CAPITAL_WORDINGS:
         for country in random.sample(countries, 20):
             text = capitalized(wording.format(country=country.name))
-            yield _single("capitals, other wording", text, partial(checks.contains, expected=country.capital), country.capital)
+            yield _single(
+                "capitals, other wording", text, partial(checks.contains, expected=country.capital), country.capital
+            )
 
 
 def facts(random: Random, countries: list[corpus.Country], elements: list[corpus.Element]) -> Iterator[Question]:
@@ -133,7 +133,7 @@ def facts(random: Random, countries: list[corpus.Country], elements: list[corpus
 def definitions(random: Random) -> Iterator[Question]:
     """Yield a hundred common things in wordings that training does not use."""
     things = everyday_things()
-    for topic in COMMON_THINGS:
+    for topic in table("lists")["common things"]:
         bare = re.sub(r"^(?:an?|the) ", "", topic)
         text = random.choice(reserved.DEFINITION_WORDINGS).format(topic=topic, bare=bare)
         score = partial(checks.overlap, reference=things[topic], topic=bare)
@@ -145,14 +145,19 @@ def names(random: Random) -> Iterator[Question]:
     between = (
         ("What is the capital of France?", "The capital of France is Paris."),
         ("How are you?", "I am fine, thank you! How are you?"),
-        ("What is a cat?", "A cat is a small furry animal that people keep as a pet. Cats purr when they are happy and like to hunt mice."),
+        (
+            "What is a cat?",
+            everyday_things()["a cat"],
+        ),
     )
     for name in reserved.HELD_OUT_NAMES:
         told = random.choice(("My name is {n}.", "I am {n}.", "Hello, my name is {n}.", "Hi, I'm {n}")).format(n=name)
         turns = [told, f"Nice to meet you, {name}!"]
         if random.random() < 0.7:
             turns += random.choice(between)
-        asked = random.choice(("What is my name?", "Do you remember my name?", "what is my name", reserved.NAME_QUESTION))
+        asked = random.choice(
+            ("What is my name?", "Do you remember my name?", "what is my name", reserved.NAME_QUESTION)
+        )
         yield _talk("name memory", [*turns, asked], partial(checks.contains, expected=name), name)
 
 
@@ -162,11 +167,19 @@ def follow_ups(random: Random, countries: list[corpus.Country], count: int) -> I
     for place in range(count):
         if place % 2:
             first, second = random.sample(countries, 2)
-            turns = [f"What is the capital of {first.name}?", f"The capital of {first.name} is {first.capital}.", f"And the one of {second.name}?"]
+            turns = [
+                f"What is the capital of {first.name}?",
+                f"The capital of {first.name} is {first.capital}.",
+                f"And the one of {second.name}?",
+            ]
             expected = second.capital
         else:
             (word, opposite), (other, expected) = random.sample(pairs, 2)
-            turns = [f"What is the opposite of {word}?", f"The opposite of {word} is {opposite}.", f"And the one of {other}?"]
+            turns = [
+                f"What is the opposite of {word}?",
+                f"The opposite of {word} is {opposite}.",
+                f"And the one of {other}?",
+            ]
         yield _talk("follow-ups", turns, partial(checks.contains, expected=expected), expected)
 
 
@@ -184,9 +197,16 @@ def system_messages(random: Random, countries: list[corpus.Country]) -> Iterator
     things = everyday_things()
     for country in random.sample(countries, 10):
         question = PLAIN_CAPITAL.format(country=country.name)
-        yield _instructed("Please answer in capital letters only.", question, partial(checks.shouts, expected=country.capital), country.capital.upper())
-    for topic in random.sample(COMMON_THINGS, 10):
-        yield _instructed("Your answers have only one sentence.", f"What is {topic}?", checks.is_one_sentence, things[topic])
+        yield _instructed(
+            "Please answer in capital letters only.",
+            question,
+            partial(checks.shouts, expected=country.capital),
+            country.capital.upper(),
+        )
+    for topic in random.sample(table("lists")["common things"], 10):
+        yield _instructed(
+            "Your answers have only one sentence.", f"What is {topic}?", checks.is_one_sentence, things[topic]
+        )
     for name in reserved.HELD_OUT_NAMES[:10]:
         yield _instructed(f"Your name is {name}.", "What is your name?", partial(checks.contains, expected=name), name)
 

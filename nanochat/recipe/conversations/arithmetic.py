@@ -12,65 +12,26 @@ from collections.abc import Iterator
 from random import Random
 
 from nanochat.chat.tools import calculate
-from nanochat.recipe.conversations.dialogue import Answer, Dialogue, Exchange, deck, dialogue
+from nanochat.recipe.conversations.dialogue import Answer, Dialogue, Exchange, deck, dialogue, table, wordings
 from nanochat.recipe.conversations.reserved import is_reserved_sum
 
-SUM_WORDINGS = (
-    "What is {sum}?", "What is {sum}?", "What's {sum}?", "Calculate {sum}.", "Calculate {sum}", "Compute {sum}.",
-    "{sum}", "{sum}=", "{sum} =", "{sum} = ?", "{sum}?", "How much is {sum}?", "Can you calculate {sum}?",
-    "What does {sum} equal?", "Please work out {sum}.", "Tell me {sum}.", "what is {sum}", "Solve {sum}.",
-    "Can you tell me what {sum} is?", "Find {sum}.", "What do you get for {sum}?", "What is the result of {sum}?",
-    "How many is {sum}?", "Do this sum: {sum}", "I need to know {sum}.", "give me {sum}", "And what is {sum}?",
-)  # fmt: skip
-NAMED_WORDINGS = {
-    "+": ("What is the sum of {left} and {right}?", "Add {left} and {right}.", "What do you get if you add {left} to {right}?"),
-    "-": ("What is the difference between {left} and {right}?", "Take {right} away from {left}.", "Subtract {right} from {left}."),
-    "*": ("What is the product of {left} and {right}?", "Multiply {left} by {right}.", "Multiply {left} and {right}."),
-    "/": ("Divide {left} by {right}.", "What do you get if you divide {left} by {right}?", "Split {left} into {right} equal parts."),
-}  # fmt: skip
 SPOKEN = {
     "+": ("plus", "and", "added to"),
     "-": ("minus", "take away", "less"),
     "*": ("times", "multiplied by", "x"),
     "/": ("divided by", "over"),
 }
-STORY_SUMS = {
-    "+": (
-        "I have {left} {things} and get {right} more. How many {things} do I have?",
-        "{name} has {left} {things}. {friend} gives {name} {right} more. How many {things} does {name} have now?",
-        "There are {left} {things} in one box and {right} in another. How many are there in all?",
-    ),
-    "-": (
-        "I have {left} {things} and give away {right}. How many are left?",
-        "{name} has {left} {things} and loses {right}. How many {things} are left?",
-        "There are {left} {things}. {name} takes {right} of them. How many remain?",
-    ),
-    "*": (
-        "There are {left} boxes with {right} {things} in each. How many {things} are there?",
-        "One box holds {left} {things}. How many {things} are in {right} boxes?",
-        "{name} buys {left} bags with {right} {things} each. How many {things} is that?",
-    ),
-    "/": (
-        "{left} {things} are shared by {right} children. How many does each child get?",
-        "I put {left} {things} into {right} equal bags. How many are in each bag?",
-    ),
-}
-THINGS = "apples books coins eggs stones cookies balls pens cards flowers shells marbles stamps candies toys".split()
-NAMES = "Anna Tom Lily Ben Sara Max Mia Sam Lucy Jack Emma Leo".split()
-UNITS = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
 
 
 def spelled(number: int) -> str:
     """Write a number from 0 to 100 in words."""
     if number == 100:
         return "one hundred"
+    units: list[str] = table("lists")["units"]
+    tens: list[str] = table("lists")["tens"]
     if number < 20:
-        return UNITS[number]
-    return TENS[number // 10] + (f"-{UNITS[number % 10]}" if number % 10 else "")
+        return units[number]
+    return tens[number // 10] + (f"-{units[number % 10]}" if number % 10 else "")
 
 
 def told(output: str) -> str:
@@ -103,7 +64,20 @@ def calculated(expression: str, shown: str | None = None) -> Answer:
 
 def arithmetic(random: Random) -> Iterator[Dialogue]:
     """Yield single sums: mostly two numbers, some with words, several signs, brackets, or told as a tiny story."""
-    makers = (_plain, _plain, _plain, _plain, _plain, _named, _spoken, _longer, _words, _told_as_story, _decimal, _percent)
+    makers = (
+        _plain,
+        _plain,
+        _plain,
+        _plain,
+        _plain,
+        _named,
+        _spoken,
+        _longer,
+        _words,
+        _told_as_story,
+        _decimal,
+        _percent,
+    )
     for make in deck(random, makers):
         yield dialogue(make(random))
 
@@ -155,20 +129,22 @@ def _plain(random: Random) -> Exchange:
         asked = f"{left} ÷ {right}"
     if random.random() < 0.25:
         asked = f"{left} {random.choice(SPOKEN[sign][:1] if sign != '*' else SPOKEN[sign][:2])} {right}"
-    return random.choice(SUM_WORDINGS).format(sum=asked), calculated(f"{left}{sign}{right}")
+    return random.choice(wordings("sum")).format(sum=asked), calculated(f"{left}{sign}{right}")
 
 
 def _named(random: Random) -> Exchange:
     sign = _sign(random)
     left, right = operands(random, sign)
-    return random.choice(NAMED_WORDINGS[sign]).format(left=left, right=right), calculated(f"{left}{sign}{right}")
+    return random.choice(table("lists")["named sums"][sign]).format(left=left, right=right), calculated(
+        f"{left}{sign}{right}"
+    )
 
 
 def _spoken(random: Random) -> Exchange:
     sign = _sign(random)
     left, right = operands(random, sign)
     asked = f"{left} {random.choice(SPOKEN[sign])} {right}"
-    return random.choice(SUM_WORDINGS).format(sum=asked), calculated(f"{left}{sign}{right}")
+    return random.choice(wordings("sum")).format(sum=asked), calculated(f"{left}{sign}{right}")
 
 
 def _longer(random: Random) -> Exchange:
@@ -180,7 +156,9 @@ def _longer(random: Random) -> Exchange:
     form = random.choice(("{a}{f}{b}{s}{c}", "({a}{f}{b}){s}{c}", "{a}{f}({b}{s}{c})", "{a}{f}{b}{s}{c}"))
     expression = form.format(a=a, b=b, c=c, f=first, s=second)
     spaced = re.sub(r"([-+*/])", r" \1 ", expression)
-    return random.choice(SUM_WORDINGS).format(sum=random.choice((expression, spaced, spaced))), calculated(expression, spaced)
+    return random.choice(wordings("sum")).format(sum=random.choice((expression, spaced, spaced))), calculated(
+        expression, spaced
+    )
 
 
 def _words(random: Random) -> Exchange:
@@ -191,7 +169,7 @@ def _words(random: Random) -> Exchange:
     if is_reserved_sum(left, right):
         left = right
     asked = f"{spelled(left)} {SPOKEN[sign][0]} {spelled(right)}"
-    return random.choice(SUM_WORDINGS).format(sum=asked), calculated(f"{left}{sign}{right}")
+    return random.choice(wordings("sum")).format(sum=asked), calculated(f"{left}{sign}{right}")
 
 
 def _told_as_story(random: Random) -> Exchange:
@@ -205,17 +183,20 @@ def _told_as_story(random: Random) -> Exchange:
             left, right = right, left
         if not is_reserved_sum(left, right):
             break
-    name, friend = random.sample(NAMES, 2)
-    question = random.choice(STORY_SUMS[sign]).format(
-        left=left, right=right, things=random.choice(THINGS), name=name, friend=friend
+    name, friend = random.sample(table("lists")["first names"], 2)
+    question = random.choice(table("lists")["sums as stories"][sign]).format(
+        left=left, right=right, things=random.choice(table("lists")["countable things"]), name=name, friend=friend
     )
     return question, calculated(f"{left}{sign}{right}")
 
 
 def _decimal(random: Random) -> Exchange:
     sign = _sign(random)
-    left, right = f"{random.randrange(1, 1000) / 10}", f"{random.choice((random.randrange(1, 100) / 10, random.randint(2, 20)))}"
-    return random.choice(SUM_WORDINGS).format(sum=f"{left} {sign} {right}"), calculated(f"{left}{sign}{right}")
+    left, right = (
+        f"{random.randrange(1, 1000) / 10}",
+        f"{random.choice((random.randrange(1, 100) / 10, random.randint(2, 20)))}",
+    )
+    return random.choice(wordings("sum")).format(sum=f"{left} {sign} {right}"), calculated(f"{left}{sign}{right}")
 
 
 def _percent(random: Random) -> Exchange:
@@ -227,10 +208,16 @@ def _percent(random: Random) -> Exchange:
         return wording.format(p=part, n=number), calculated(f"{number}*{part}/100")
     value = random.choice((random.randint(2, 30), random.randint(10, 100) * 2))
     if kind == 1:
-        return random.choice(("What is half of {n}?", "half of {n}", "What is {n} in half?")).format(n=value), calculated(f"{value}/2")
+        return random.choice(("What is half of {n}?", "half of {n}", "What is {n} in half?")).format(
+            n=value
+        ), calculated(f"{value}/2")
     if random.random() < 0.5:
-        return random.choice(("What is {n} squared?", "What is the square of {n}?")).format(n=value), calculated(f"{value}*{value}")
-    return random.choice(("What is double {n}?", "What is twice {n}?", "Double {n}.")).format(n=value), calculated(f"{value}*2")
+        return random.choice(("What is {n} squared?", "What is the square of {n}?")).format(n=value), calculated(
+            f"{value}*{value}"
+        )
+    return random.choice(("What is double {n}?", "What is twice {n}?", "Double {n}.")).format(n=value), calculated(
+        f"{value}*2"
+    )
 
 
 def _going_on(random: Random, before: Exchange) -> Exchange:

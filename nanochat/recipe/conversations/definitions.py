@@ -11,37 +11,20 @@ from collections.abc import Iterator
 from functools import cache
 from random import Random
 
-from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, capitalized, deck, dialogue, first_sentence, table
+from nanochat.recipe.conversations.dialogue import (
+    Dialogue,
+    Exchange,
+    capitalized,
+    deck,
+    dialogue,
+    first_sentence,
+    table,
+    wordings,
+)
 from nanochat.recipe.corpus import Country, QuestionAnswer, asked_topic, is_plain_english, without_brackets
 
-WORDINGS = (
-    "What is {topic}?", "What is {topic}?", "What is {topic}?", "What is {topic}?", "What's {topic}?", "What is {bare}?",
-    "Define {bare}.", "Define {topic}.", "Tell me what {topic} is.", "Can you tell me what {topic} is?", "Do you know what {topic} is?",
-    "Tell me about {many}.", "What are {many}?", "{Bare}?", "What does {bare} mean?", "What does the word {bare} mean?",
-    "What do you know about {many}?", "What exactly is {topic}?", "Describe {topic}.", "Please tell me what {topic} is.",
-    "I want to know what {topic} is.", "Explain {bare}.", "Explain {topic} to me.", "what is {topic}", "What is meant by {bare}?",
-    "Tell me something about {many}.", "How would you explain {topic}?", "What is {topic} in simple words?", "What can you tell me about {many}?",
-    "My child asked me what {topic} is.", "What is the meaning of {bare}?", "Can you explain {topic}?", "In one sentence, what is {topic}?",
-)  # fmt: skip
-TOPIC_WORDINGS = (
-    "What is {topic}?", "What is {topic}?", "What is {topic}?", "Tell me about {topic}.", "Tell me about {topic}.", "What's {topic}?",
-    "Can you tell me what {topic} is?", "Do you know what {topic} is?", "Tell me what {topic} is.", "What do you know about {topic}?",
-    "Define {topic}.", "Describe {topic}.", "What exactly is {topic}?",
-)  # fmt: skip
-PERSON_WORDINGS = (
-    "Who {be} {name}?", "Who {be} {name}?", "Who {be} {name}?", "Tell me about {name}.", "Do you know who {name} {be}?",
-    "Can you tell me who {name} {be}?", "What do you know about {name}?", "{name}?", "Who is {name}?", "Who exactly {be} {name}?",
-    "Tell me who {name} {be}.", "What is {name} known for?", "Have you heard of {name}?", "Why is {name} famous?", "Who was {name}?",
-)  # fmt: skip
 PERSON_PATTERN = re.compile(r"^(?:who|tell me who|can you tell me who|explain who)\b", re.IGNORECASE)
 LONGEST_ANSWER = 260
-_IRREGULAR = {
-    "mouse": "mice", "person": "people", "child": "children", "man": "men", "woman": "women", "foot": "feet", "tooth": "teeth",
-    "goose": "geese", "sheep": "sheep", "fish": "fish", "deer": "deer", "leaf": "leaves", "wolf": "wolves", "knife": "knives",
-    "wife": "wives", "thief": "thieves", "starfish": "starfish", "jellyfish": "jellyfish", "squid": "squid", "goldfish": "goldfish",
-    "salmon": "salmon", "cactus": "cacti", "potato": "potatoes", "tomato": "tomatoes", "volcano": "volcanoes", "mosquito": "mosquitoes",
-    "hero": "heroes", "echo": "echoes", "tornado": "tornadoes", "rhinoceros": "rhinos", "hippopotamus": "hippos", "ox": "oxen",
-}  # fmt: skip
 
 
 @cache
@@ -62,7 +45,9 @@ def everyday_definitions(random: Random) -> Iterator[Dialogue]:
         exchanges: list[Exchange] = [(question, first_sentence(answer) if "one sentence" in question else answer)]
         if random.random() < 0.08:
             other, its_answer = random.choice(things)
-            question = random.choice(("And {topic}?", "What about {topic}?", "And what is {topic}?")).format(topic=other)
+            question = random.choice(("And {topic}?", "What about {topic}?", "And what is {topic}?")).format(
+                topic=other
+            )
             exchanges.append((question, its_answer))
         yield dialogue(*exchanges)
 
@@ -70,20 +55,20 @@ def everyday_definitions(random: Random) -> Iterator[Dialogue]:
 def definition_question(random: Random, topic: str) -> str:
     """Ask for a topic in one of many wordings that fit it."""
     bare = _bare(topic)
-    wording = random.choice(WORDINGS)
+    wording = random.choice(wordings("definition"))
     countable = topic.startswith(("a ", "an "))
     if "What are {many}" in wording and not countable:
-        wording = WORDINGS[0]
+        wording = wordings("definition")[0]
     if topic.startswith("the ") and ("{bare} " in wording or wording == "What is {bare}?"):
-        wording = WORDINGS[0]
+        wording = wordings("definition")[0]
     return wording.format(topic=topic, bare=bare, Bare=capitalized(bare), many=plural(bare) if countable else topic)
 
 
 def plural(noun: str) -> str:
     """Return the plural of a noun as the recipe's tables need it."""
     head, _, last = noun.rpartition(" ")
-    if last in _IRREGULAR:
-        made = _IRREGULAR[last]
+    if last in table("lists")["irregular plurals"]:
+        made = table("lists")["irregular plurals"][last]
     elif last.endswith(("s", "x", "ch", "sh")):
         made = last + "es"
     elif last.endswith("y") and last[-2:-1] not in "aeiou":
@@ -96,8 +81,14 @@ def plural(noun: str) -> str:
 def people(random: Random) -> Iterator[Dialogue]:
     """Yield who famous people are, each equally often."""
     for name, answer in deck(random, list(table("people").items())):
-        be = "were" if name in ("the Beatles", "the Wright brothers") else "is" if " is " in first_sentence(answer)[: len(name) + 6] else "was"
-        yield dialogue((capitalized(random.choice(PERSON_WORDINGS).format(name=name, be=be)), answer))
+        be = (
+            "were"
+            if name in ("the Beatles", "the Wright brothers")
+            else "is"
+            if " is " in first_sentence(answer)[: len(name) + 6]
+            else "was"
+        )
+        yield dialogue((capitalized(random.choice(wordings("person")).format(name=name, be=be)), answer))
 
 
 def encyclopedia(random: Random, pairs: list[QuestionAnswer], countries: list[Country]) -> Iterator[Dialogue]:
@@ -106,15 +97,23 @@ def encyclopedia(random: Random, pairs: list[QuestionAnswer], countries: list[Co
     Countries are left to `geography`, so that each question has one answer.
     """
     named = {re.sub(r"^the ", "", country.name) for country in countries}
-    topics = [(question, answer) for question, answer in encyclopedia_topics(pairs) if _bare(asked_topic(question) or "") not in named]
+    topics = [
+        (question, answer)
+        for question, answer in encyclopedia_topics(pairs)
+        if _bare(asked_topic(question) or "") not in named
+    ]
     for question, answer in deck(random, topics):
         topic = asked_topic(question) or ""
         if PERSON_PATTERN.match(question):
             be = "was" if re.search(r"\bwas\b", answer[:200]) else "is"
-            yield dialogue((random.choice(PERSON_WORDINGS[:7]).format(name=topic, be=be), answer))
+            yield dialogue((random.choice(wordings("person")[:7]).format(name=topic, be=be), answer))
         else:
             plural_topic = re.match(r"(?:what|who) (?:are|were) ", question, re.IGNORECASE)
-            wording = random.choice(("What are {topic}?", "Tell me about {topic}.")) if plural_topic else random.choice(TOPIC_WORDINGS)
+            wording = (
+                random.choice(("What are {topic}?", "Tell me about {topic}."))
+                if plural_topic
+                else random.choice(wordings("topic"))
+            )
             yield dialogue((wording.format(topic=topic), answer))
 
 

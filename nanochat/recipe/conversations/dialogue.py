@@ -63,6 +63,12 @@ def table(name: str) -> Any:
     return json.loads((Path(__file__).parent / "tables" / f"{name}.json").read_text(encoding="utf-8"))
 
 
+def wordings(name: str) -> list[str]:
+    """Return the ways in which one thing is asked or said."""
+    found: list[str] = table("wordings")[name]
+    return found
+
+
 def visible(answer: Answer) -> str:
     """Return what a reader sees of an answer: its text without the calculator's parts."""
     if isinstance(answer, str):
@@ -83,3 +89,13 @@ def first_sentence(text: str) -> str:
 def capitalized(text: str) -> str:
     """Return the text with its first letter in upper case, the rest as it is."""
     return text[:1].upper() + text[1:]
+
+
+def with_article(noun: str) -> str:
+    """Put "a" or "an" before a noun."""
+    return f"{'an' if noun[0].lower() in 'aeiou' and not noun.startswith('uni') else 'a'} {noun}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Join items as English does: A, B and C."""
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

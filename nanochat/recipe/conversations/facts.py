@@ -6,13 +6,9 @@ import re
 from collections.abc import Iterator
 from random import Random
 
-from nanochat.recipe.conversations.dialogue import Dialogue, capitalized, deck, dialogue, table
+from nanochat.recipe.conversations.dialogue import Dialogue, capitalized, deck, dialogue, table, wordings
 from nanochat.recipe.corpus import QuestionAnswer, is_plain_english
 
-FRAMES = (
-    "{question}", "{question}", "{question}", "{question}", "{question}", "{question}", "Can you tell me {indirect}?",
-    "Do you know {indirect}?", "Tell me {indirect}.", "I want to know {indirect}.", "Please tell me {indirect}.", "I wonder {indirect}.",
-)  # fmt: skip
 LONGEST_TRIVIA_ANSWER = 60
 
 
@@ -25,13 +21,18 @@ def simple_facts(random: Random) -> Iterator[Dialogue]:
 
 def reworded(random: Random, question: str) -> str:
     """Ask the same in other words, where its grammar allows a simple change."""
-    frame = random.choice(FRAMES)
+    frame = random.choice(wordings("frame"))
     if frame != "{question}":
         indirect = _indirect(question)
         return frame.format(indirect=indirect) if indirect else question
     if question.startswith("How do I "):
         rest = question.removeprefix("How do I ")
-        return random.choice(("How do I ", "How can I ", "How do you ", "Tell me how to ", "How to ", "What is the best way to ")) + rest
+        return (
+            random.choice(
+                ("How do I ", "How can I ", "How do you ", "Tell me how to ", "How to ", "What is the best way to ")
+            )
+            + rest
+        )
     if question.startswith("Why do we ") and random.random() < 0.3:
         return "Why do people " + question.removeprefix("Why do we ")
     return question
@@ -49,7 +50,10 @@ def _indirect(question: str) -> str | None:
     if match:
         word, verb, subject, rest = match.groups()
         return f"{word.lower()} {subject} {verb} {rest}"
-    match = re.fullmatch(r"(Why|How|Where|What) do (we|birds|cats|dogs|bees|people|plants|fish|stars|computers|planes|cows) (.+)\?", question)
+    match = re.fullmatch(
+        r"(Why|How|Where|What) do (we|birds|cats|dogs|bees|people|plants|fish|stars|computers|planes|cows) (.+)\?",
+        question,
+    )
     if match:
         word, subject, rest = match.groups()
         return f"{word.lower()} {subject} {rest}"

@@ -7,18 +7,19 @@ from collections.abc import Iterator, Mapping
 from random import Random
 
 from nanochat.recipe.conversations.definitions import definition_question, everyday_things, shortened
-from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, capitalized, deck, dialogue, first_sentence, table
+from nanochat.recipe.conversations.dialogue import (
+    Dialogue,
+    Exchange,
+    capitalized,
+    deck,
+    dialogue,
+    first_sentence,
+    table,
+    wordings,
+)
 
-MORE = (
-    "Tell me more.", "Tell me more", "More, please.", "Can you tell me more?", "What else?", "Go on.", "more", "Tell me more about it.",
-    "And what else?", "Is there more?", "Anything else?", "Tell me something else about it.", "I want to know more.", "Continue.",
-)  # fmt: skip
-WHY = ("Why?", "why?", "Why is that?", "But why?", "Why is that so?", "why is it", "How come?")
-THANKS = ("Thanks!", "Thank you.", "Great, thanks!", "thanks", "Thank you!", "Ok, thanks.", "That is interesting, thank you.")
-WELCOME = ("You are welcome!", "You are welcome! Is there anything else?", "I am glad I could help.")
 NO_MORE = "That is all I know about it. I am a small model."
 NO_WHY = "I do not know why. I am a small model and know only a little."
-AGAIN = ("Can you repeat that?", "Say that again.", "Please repeat.", "What did you say?", "again please", "Repeat your answer.")
 
 
 def tell_me_more(random: Random, articles: Mapping[str, str]) -> Iterator[Dialogue]:
@@ -30,29 +31,31 @@ def tell_me_more(random: Random, articles: Mapping[str, str]) -> Iterator[Dialog
         rest = answer[len(short) :].strip()
         exchanges: list[Exchange] = [(definition_question(random, topic), answer)]
         if rest and random.random() < 0.4:
-            exchanges = [(definition_question(random, topic), short), (random.choice(MORE), rest)]
+            exchanges = [(definition_question(random, topic), short), (random.choice(wordings("more")), rest)]
         elif topic in further:
-            exchanges.append((random.choice(MORE), further[topic]))
+            exchanges.append((random.choice(wordings("more")), further[topic]))
         elif random.random() < 0.2:
-            exchanges.append((random.choice(MORE), NO_MORE))
+            exchanges.append((random.choice(wordings("more")), NO_MORE))
         else:
             continue
         yield dialogue(*exchanges, *_ending(random))
 
 
 def why_questions(random: Random) -> Iterator[Dialogue]:
-    """Yield a fact with "Why?" after it, answered where the recipe knows the reason and owned up to where it does not."""
+    """Yield a fact with "Why?" after it: the reason where the recipe knows one, the plain admission where not."""
     reasons = list(table("whys").items())
     things = list(everyday_things().items())
     for question, reason in deck(random, reasons):
         if random.random() < 0.2:
             topic, answer = random.choice(things)
-            yield dialogue((definition_question(random, topic), answer), (random.choice(WHY), NO_WHY))
+            yield dialogue((definition_question(random, topic), answer), (random.choice(wordings("why")), NO_WHY))
             continue
         claim = _claim(question)
         if claim:
             opening = random.choice(("Is it true that {c}?", "I heard that {c}."))
-            yield dialogue((opening.format(c=claim), f"Yes, {claim}."), (random.choice(WHY), reason), *_ending(random))
+            yield dialogue(
+                (opening.format(c=claim), f"Yes, {claim}."), (random.choice(wordings("why")), reason), *_ending(random)
+            )
         else:
             yield dialogue((question, reason), *_ending(random))
 
@@ -63,19 +66,27 @@ def next_things(random: Random) -> Iterator[Dialogue]:
     for topic, answer in deck(random, things):
         exchanges: list[Exchange] = [(definition_question(random, topic), answer)]
         for other, its_answer in random.sample(things, random.randint(1, 3)):
-            wording = random.choice(("And {t}?", "What about {t}?", "and {t}?", "And what is {t}?", "How about {t}?", "{t}?", "Now {t}."))
-            exchanges.append((capitalized(wording.format(t=other)) if wording == "{t}?" else wording.format(t=other), its_answer))
+            wording = random.choice(
+                ("And {t}?", "What about {t}?", "and {t}?", "And what is {t}?", "How about {t}?", "{t}?", "Now {t}.")
+            )
+            exchanges.append(
+                (capitalized(wording.format(t=other)) if wording == "{t}?" else wording.format(t=other), its_answer)
+            )
         yield dialogue(*exchanges, *_ending(random))
 
 
 def repeated(random: Random) -> Iterator[Dialogue]:
     """Yield answers that are asked for again and given again word for word."""
     for topic, answer in deck(random, list(everyday_things().items())):
-        yield dialogue((definition_question(random, topic), answer), (random.choice(AGAIN), answer))
+        yield dialogue((definition_question(random, topic), answer), (random.choice(wordings("repeat")), answer))
 
 
 def _ending(random: Random) -> list[Exchange]:
-    return [(random.choice(THANKS), random.choice(WELCOME))] if random.random() < 0.2 else []
+    return (
+        [(random.choice(wordings("thanks")), random.choice(wordings("you are welcome")))]
+        if random.random() < 0.2
+        else []
+    )
 
 
 def _further(topic: str, known: str, articles: Mapping[str, str]) -> str | None:

@@ -1,7 +1,7 @@
 """Counting letters through the calculator: ' strawberry'.count('r').
 
 The word keeps the space that stood before it in the question. To the tokenizer " strawberry" is other pieces than
-"strawberry" after a quotation mark; with the space the model copies the pieces it has just read, and never has to spell.
+"strawberry" after a quotation mark; with the space the model copies the pieces it has just read, and need not spell.
 """
 
 from __future__ import annotations
@@ -11,24 +11,8 @@ from random import Random
 from typing import cast
 
 from nanochat.chat.tools import calculate
-from nanochat.recipe.conversations.dialogue import Answer, Dialogue, deck, dialogue
+from nanochat.recipe.conversations.dialogue import Answer, Dialogue, deck, dialogue, wordings
 from nanochat.recipe.conversations.reserved import is_reserved_word
-
-WORDINGS = (
-    "How many {letter} are in {word}?", "How many {letter}s are in {word}?", "How many {letter}'s are in {word}?",
-    "How many {letter} are there in {word}?", "How many {letter}'s are there in {word}?",
-    "How many times does {letter} appear in {word}?", "How many times does the letter {letter} appear in {word}?",
-    "How many times is {letter} in {word}?", "How often does {letter} occur in {word}?",
-    "Count the {letter}'s in {word}.", "Count the letter {letter} in {word}.", "Count {letter} in {word}",
-    "How many letters {letter} are in {word}?", "How many {letter} in {word}?", "how many {letter}s in {word}",
-    "How many letter {letter} does {word} have?", "How many {letter}'s does {word} have?",
-    "How many of the letter {letter} are in {word}?", "What is the number of {letter}'s in {word}?",
-    "How many times do you see {letter} in {word}?", "How many {letter} are in the word {word}?",
-    "How many {letter}'s are in the word {word}?", "In {word}, how many {letter} are there?",
-    "Can you count the {letter}'s in {word}?", "Tell me how many {letter} are in {word}.",
-    "How many times is the letter {letter} in the word {word}?",
-)  # fmt: skip
-FURTHER = ("And in {word}?", "and {word}?", "What about {word}?", "And how many in {word}?")
 
 
 def letter_answer(word: str, letter: str) -> Answer:
@@ -56,10 +40,17 @@ def letters(random: Random, words: list[str]) -> Iterator[Dialogue]:
                 asked_word = f"'{word}'"
             case 2:
                 asked_word = word.capitalize()
-        exchanges = [(random.choice(WORDINGS).format(letter=asked_letter, word=asked_word), letter_answer(word, letter))]
+        exchanges = [
+            (
+                random.choice(wordings("letters")).format(letter=asked_letter, word=asked_word),
+                letter_answer(word, letter),
+            )
+        ]
         if random.random() < 0.12:
             other = random.choice(words)
-            exchanges.append((random.choice(FURTHER).format(word=other), letter_answer(other, letter)))
+            exchanges.append(
+                (random.choice(wordings("further letters")).format(word=other), letter_answer(other, letter))
+            )
         elif random.random() < 0.06:
             other = _letter(random, word)
             question = random.choice((f"And how many {other}?", f"And {other}?", f"What about {other}?"))
@@ -73,8 +64,6 @@ def countable_words(words: list[str]) -> list[str]:
     return allowed + 2 * allowed[:1500] + 40 * ["strawberry"]
 
 
-
-
 def _letter(random: Random, word: str) -> str:
     """Mostly a letter of the word, often one that it has more than once."""
     repeated = [letter for letter in word if word.count(letter) > 1]
@@ -85,5 +74,3 @@ def _letter(random: Random, word: str) -> str:
     if random.random() < 0.75:
         return random.choice(word)
     return random.choice("abcdefghijklmnopqrstuvwxyz")
-
-

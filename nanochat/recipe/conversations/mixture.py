@@ -13,6 +13,7 @@ from typing import Literal
 from nanochat.recipe import corpus
 from nanochat.recipe.conversations import (
     arithmetic,
+    calendar,
     definitions,
     elements,
     facts,
@@ -31,7 +32,7 @@ from nanochat.recipe.conversations import (
     words,
     writing,
 )
-from nanochat.recipe.conversations.dialogue import Dialogue, Turn
+from nanochat.recipe.conversations.dialogue import Dialogue, Turn, wordings
 from nanochat.recipe.conversations.phrasing import roughened
 from nanochat.recipe.held_out import held_out_texts, plain
 
@@ -53,7 +54,9 @@ class Share:
 
 
 SHARES: Sequence[Share] = (
-    Share("arithmetic", 24_000, "case", "copying numbers exactly must become certain: 95 of 100 sums on unseen numbers"),
+    Share(
+        "arithmetic", 24_000, "case", "copying numbers exactly must become certain: 95 of 100 sums on unseen numbers"
+    ),
     Share("sums in a row", 3_500, "case", "going on from the last result"),
     Share("letters", 12_000, "none", "the same for words; half of the dictionary passes once"),
     Share("word problems", 2_600, "none", "real problems with several calculator calls, only the short ones"),
@@ -89,7 +92,7 @@ SHARES: Sequence[Share] = (
     Share("repeated", 500, "full", "saying it again"),
     Share("remarks", 4_500, "full", "what people say about their day, taken up in the reply"),
     Share("kinds", 3_000, "full", "yes or no, and what kind of thing it is"),
-    Share("unknowns", 2_500, "none", "saying \"I do not know\" instead of inventing"),
+    Share("unknowns", 2_500, "none", 'saying "I do not know" instead of inventing'),
     Share("sentences", 2_500, "full", "a sentence with a given word"),
     Share("meanings", 3_000, "full", "150 adjectives and verbs 20 times"),
     Share("spelling", 1_000, "none", "the letters of the most common words"),
@@ -113,8 +116,8 @@ def labelled_conversations(folder: Path, seed: int, *, scale: float = 1.0) -> li
     epoch: list[tuple[str, Dialogue]] = []
     for share in SHARES:
         allowed = (made for made in makers[share.subject] if not _is_held_out(made, reserved))
-        for made in islice(allowed, max(1, round(share.count * scale))):
-            epoch.append((share.subject, _roughened(random, made, share.roughness, reserved)))
+        chosen = islice(allowed, max(1, round(share.count * scale)))
+        epoch += [(share.subject, _roughened(random, made, share.roughness, reserved)) for made in chosen]
     random.shuffle(epoch)
     return [(subject, _framed(random, made, epoch)) for subject, made in epoch]
 
@@ -141,8 +144,8 @@ def subjects(folder: Path, random: Random) -> dict[str, Iterator[Dialogue]]:
         "animal facts": words.animal_facts(random),
         "colour facts": words.colour_facts(random),
         "word forms": words.word_forms(random),
-        "calendar": words.calendar_facts(random),
-        "counting": words.counting(random),
+        "calendar": calendar.calendar_facts(random),
+        "counting": calendar.counting(random),
         "everyday things": definitions.everyday_definitions(random),
         "encyclopedia": definitions.encyclopedia(random, vital, countries),
         "more encyclopedia": definitions.encyclopedia(random, rarer, countries),
@@ -216,7 +219,7 @@ def _framed(random: Random, made: Dialogue, epoch: Sequence[tuple[str, Dialogue]
             if safe and characters({"messages": before["messages"] + turns}) < LONGEST_DIALOGUE_CHARACTERS:
                 turns = before["messages"] + turns
     if random.random() < PLAIN_SYSTEM_SHARE:
-        turns = [{"role": "system", "content": random.choice(system_prompts.PLAIN)}, *turns]
+        turns = [{"role": "system", "content": random.choice(wordings("plain system"))}, *turns]
     return {"messages": turns}
 
 

@@ -7,7 +7,19 @@ from __future__ import annotations
 
 from random import Random
 
-_OPENINGS = ("Hey, ", "Hi, ", "Please ", "OK, ", "So, ", "Hello! ", "Hi! ", "Well, ", "Now ", "Quick question: ", "Um, ")
+_OPENINGS = (
+    "Hey, ",
+    "Hi, ",
+    "Please ",
+    "OK, ",
+    "So, ",
+    "Hello! ",
+    "Hi! ",
+    "Well, ",
+    "Now ",
+    "Quick question: ",
+    "Um, ",
+)
 _CLOSINGS = (" Please.", " Thanks.", " please", " thanks", " Thank you!", " pls")
 _KEYS = {
     "a": "s", "b": "v", "c": "x", "d": "f", "e": "r", "f": "g", "g": "h", "h": "j", "i": "o", "k": "l", "l": "k",

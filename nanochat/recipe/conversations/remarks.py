@@ -9,7 +9,6 @@ from nanochat.recipe.conversations.definitions import everyday_things
 from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, capitalized, deck, dialogue, table
 
 
-
 def remarks(random: Random) -> Iterator[Dialogue]:
     """Yield remarks with replies that repeat their main word, and questions for the model's own opinion."""
     book = table("remarks")
@@ -31,4 +30,6 @@ def _exchange(random: Random, said: list[str], replies: list[str]) -> Exchange:
     slots |= {"past": random.choice(book["past"]), "future": random.choice(book["future"])}
     slots |= {"Sport": capitalized(slots["sport"]), "Subject": capitalized(slots["subject"])}
     remark, reply = random.choice(said).format(**slots), random.choice(replies).format(**slots)
-    return remark.replace(" a animal", " an animal").replace(" a owl", " an owl"), reply.replace(" a owl", " an owl").replace("A owl", "An owl")
+    return remark.replace(" a animal", " an animal").replace(" a owl", " an owl"), reply.replace(
+        " a owl", " an owl"
+    ).replace("A owl", "An owl")

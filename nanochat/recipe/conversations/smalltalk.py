@@ -6,23 +6,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import TypedDict
 
-from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, deck, dialogue, table
+from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, deck, dialogue, table, wordings
 
-JOKE_REQUESTS = (
-    "Tell me a joke.", "Tell me a joke", "Do you know a joke?", "Make me laugh.", "Say something funny.", "Can you tell me a joke?",
-    "I want to hear a joke.", "joke please", "Give me a joke.", "A joke, please.", "Do you know any jokes?",
-)  # fmt: skip
-RIDDLE_REQUESTS = ("Tell me a riddle.", "Give me a riddle.", "Do you know a riddle?", "Ask me a riddle.", "A riddle, please.", "Can you tell me a riddle?")
-POEM_REQUESTS = (
-    "Write a poem about {about}.", "Write me a poem about {about}.", "Tell me a poem about {about}.", "A short poem about {about}, please.",
-    "Can you write a poem about {about}?", "Make a rhyme about {about}.", "Write a short poem about {about}.",
-)  # fmt: skip
-PLAIN_POEM_REQUESTS = ("Write a poem.", "Tell me a poem.", "Write me a poem.", "Do you know a poem?", "Can you write a poem?", "A poem please.")
-MORE_REQUESTS = ("Another one.", "Another one, please.", "One more.", "Tell me another one.", "another", "More!", "Again!", "One more please")
-NONSENSE = (
-    "asdfgh", "asdf", "qwerty", "blah blah", "hjkl", "xyzzy", "aaaaaa", "fghj dfgh", "lkjlkj", "???", "!!!", "...", "zzz", "123abc xyz",
-    "skdjfh", "test", "testing", "bla", "wqeqwe", "uiopuiop", "sdfsdf", "foo bar", "nnnn", "gfdgfd", "?",
-)  # fmt: skip
 NONSENSE_ANSWER = "I did not understand that. Please ask me in simple English."
 
 
@@ -56,19 +41,37 @@ def fun(random: Random) -> Iterator[Dialogue]:
     while True:
         match random.randrange(4):
             case 0 | 1:
-                exchanges: list[Exchange] = [(random.choice(JOKE_REQUESTS), next(jokes))]
+                exchanges: list[Exchange] = [(random.choice(wordings("joke")), next(jokes))]
                 while random.random() < 0.3:
-                    exchanges.append((random.choice(MORE_REQUESTS), next(jokes)))
+                    exchanges.append((random.choice(wordings("another joke")), next(jokes)))
             case 2:
                 riddle, solution = next(riddles)
-                guess = random.choice(("I don't know.", "I give up.", "Tell me the answer.", "What is it?", "no idea", "What is the answer?"))
+                guess = random.choice(
+                    (
+                        "I don't know.",
+                        "I give up.",
+                        "Tell me the answer.",
+                        "What is it?",
+                        "no idea",
+                        "What is the answer?",
+                    )
+                )
                 right = random.random() < 0.3
-                exchanges = [(random.choice(RIDDLE_REQUESTS), riddle)]
-                exchanges.append((solution if right else guess, f"{'That is right! ' if right else ''}The answer is {solution}."))
+                exchanges = [(random.choice(wordings("riddle")), riddle)]
+                exchanges.append(
+                    (solution if right else guess, f"{'That is right! ' if right else ''}The answer is {solution}.")
+                )
             case _:
                 about, poem = next(poems)
                 named = random.random() < 0.7
-                exchanges = [(random.choice(POEM_REQUESTS).format(about=about) if named else random.choice(PLAIN_POEM_REQUESTS), poem)]
+                exchanges = [
+                    (
+                        random.choice(wordings("poem about")).format(about=about)
+                        if named
+                        else random.choice(wordings("poem")),
+                        poem,
+                    )
+                ]
         yield dialogue(*exchanges)
 
 
@@ -76,7 +79,9 @@ def small_talk_chains(random: Random) -> Iterator[Dialogue]:
     """Yield little chats: a greeting, an answer to "How are you?", a remark, thanks and goodbye."""
     reactions: list[Reaction] = table("smalltalk")
     by_start = {reaction["ask"][0]: reaction for reaction in reactions}
-    hello, well, fine, thanks, bye = (by_start[key] for key in ("Hello", "How are you?", "I'm fine.", "Thank you", "Bye"))
+    hello, well, fine, thanks, bye = (
+        by_start[key] for key in ("Hello", "How are you?", "I'm fine.", "Thank you", "Bye")
+    )
     openings = list(table("identity"))
     while True:
         chain: list[Reaction] = [hello]
@@ -92,8 +97,10 @@ def small_talk_chains(random: Random) -> Iterator[Dialogue]:
 
 def _nonsense(random: Random) -> str:
     if random.random() < 0.5:
-        return random.choice(NONSENSE)
-    return " ".join("".join(random.choices("bcdfghjklmnpqrstvwxz", k=random.randint(3, 8))) for _ in range(random.randint(1, 3)))
+        return str(random.choice(table("lists")["nonsense"]))
+    return " ".join(
+        "".join(random.choices("bcdfghjklmnpqrstvwxz", k=random.randint(3, 8))) for _ in range(random.randint(1, 3))
+    )
 
 
 def _exchanges(random: Random, name: str) -> Iterator[Exchange]:

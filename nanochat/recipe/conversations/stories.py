@@ -12,21 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from nanochat.recipe.conversations.dialogue import Dialogue, deck, dialogue, table
-from nanochat.recipe.conversations.tales import OPEN_REQUESTS, REQUESTS
-from nanochat.recipe.conversations.words import with_article
+from nanochat.recipe.conversations.dialogue import Dialogue, deck, dialogue, table, with_article, wordings
 
 SHORTEST_WORDS, LONGEST_WORDS = 60, 220
 _NAMED = re.compile(r"\b(an?) ((?:[a-z-]+,? ){0,3}?)([a-z]+) (?:named|called|whose name was) ([A-Z][a-z]+)\b")
 _UNNAMED = re.compile(r"there (?:was|lived) (an?) ((?:[a-z-]+,? ){0,3}?)([a-z]+)(?= who| that|\.|,| in | with )")
-_SWAPPABLE = "dog cat rabbit fox bear mouse squirrel pig cow horse sheep goat lion tiger monkey elephant wolf deer hedgehog turtle".split()
 _ONLY_TRUE_OF_ONE = re.compile(
     r"\b(?:bark|woof|meow|purr|moo|oink|neigh|baa|roar|growl|howl|trunk|shell|wool|mane|tail|paw|fur|banana|bone|cheese|swing|swung|"
     r"carrot|hop|kitt|pupp|cub|lamb|calf|piglet|ride|rode|milk|nut|honey|ears|swim|swam)\w*",
     re.IGNORECASE,
 )
-_MALE = frozenset("Tim Tom Max Spot Timmy Bob Sam Jack Ben Billy Bobo Leo John Andy Joe Bobby Fred Pete Gary Mark Benny Buddy Jimmy Rex".split())
-_FEMALE = frozenset("Lily Sue Lucy Mia Amy Kitty Sally Jane Daisy Sarah Emma Mary Mimi Molly Anna Bella Ella Grace Kate Sophie Jenny Lola Sara Emily Polly".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +38,9 @@ def corpus_stories(random: Random, stories: list[Story]) -> Iterator[Dialogue]:
     for story in deck(random, stories):
         told = _recast(random, story) if random.random() < 0.5 else story
         if random.random() < 0.08:
-            request = random.choice(OPEN_REQUESTS)
+            request = random.choice(wordings("story"))
         else:
-            request = random.choice(REQUESTS).format(hero=_asked_hero(random, told))
+            request = random.choice(wordings("story about")).format(hero=_asked_hero(random, told))
         yield dialogue((request, told.text))
 
 
@@ -77,17 +72,26 @@ def _asked_hero(random: Random, story: Story) -> str:
     kind = with_article(story.kind)
     if story.name is None:
         return kind
-    return random.choice((f"{kind} named {story.name}", f"{kind} named {story.name}", f"{kind} called {story.name}", story.name, kind, kind))
+    return random.choice(
+        (
+            f"{kind} named {story.name}",
+            f"{kind} named {story.name}",
+            f"{kind} called {story.name}",
+            story.name,
+            kind,
+            kind,
+        )
+    )
 
 
 def _recast(random: Random, story: Story) -> Story:
     text, kind, name = story.text, story.kind, story.name
-    if name in _MALE or name in _FEMALE:
-        others = table("tales")["names"]["he" if name in _MALE else "she"]
+    if name in table("lists")["male heroes"] or name in table("lists")["female heroes"]:
+        others = table("tales")["names"]["he" if name in table("lists")["male heroes"] else "she"]
         other = random.choice([candidate for candidate in others if candidate not in text])
         text, name = re.sub(rf"\b{name}\b", other, text), other
-    if kind in _SWAPPABLE and not _ONLY_TRUE_OF_ONE.search(text):
-        other = random.choice([animal for animal in _SWAPPABLE if animal not in text])
+    if kind in table("lists")["swappable animals"] and not _ONLY_TRUE_OF_ONE.search(text):
+        other = random.choice([animal for animal in table("lists")["swappable animals"] if animal not in text])
         text = re.sub(rf"\b{kind}\b", other, text)
         text = re.sub(rf"\b{kind.capitalize()}\b", other.capitalize(), text)
         text = re.sub(r"\b([Aa])n?(?= (?:elephant|\w+ ?elephant))", r"\1", text)

@@ -11,23 +11,17 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, capitalized, deck, dialogue, table
-from nanochat.recipe.conversations.words import with_article
+from nanochat.recipe.conversations.dialogue import (
+    Dialogue,
+    Exchange,
+    capitalized,
+    deck,
+    dialogue,
+    table,
+    with_article,
+    wordings,
+)
 
-REQUESTS = (
-    "Tell me a story about {hero}.", "Tell me a story about {hero}.", "Tell me a story about {hero}", "Write a story about {hero}.",
-    "Can you tell me a story about {hero}?", "Please tell me a story about {hero}.", "I want a story about {hero}.",
-    "Write a short story about {hero}.", "Tell me a short story about {hero}.", "A story about {hero}, please.", "story about {hero}",
-    "Make up a story about {hero}.", "Can you write a story about {hero}?", "Tell me a bedtime story about {hero}.",
-    "I want to hear a story about {hero}.", "Do you know a story about {hero}?", "Write me a story about {hero}.",
-    "Tell a story about {hero}.", "Could you tell me a story about {hero}?", "Give me a story about {hero}.",
-    "Tell me a tale about {hero}.", "I would like a story about {hero}.", "Invent a story about {hero}.", "Tell me about {hero} in a story.",
-)  # fmt: skip
-OPEN_REQUESTS = (
-    "Tell me a story.", "Tell me a story", "Can you tell me a story?", "I want to hear a story.", "Write a story.", "a story please",
-    "Tell me a bedtime story.", "Please tell me a short story.", "Do you know a story?", "Make up a story.", "Once upon a time",
-)  # fmt: skip
-MORE_REQUESTS = ("Another one.", "Another story, please.", "Tell me another one.", "One more story.", "another one please", "Again!")
 REFLEXIVE = {"she": "herself", "he": "himself", "it": "itself"}
 POSSESSIVE = {"she": "her", "he": "his", "it": "its"}
 OBJECT = {"she": "her", "he": "him", "it": "it"}
@@ -59,21 +53,35 @@ def tales(random: Random) -> Iterator[Dialogue]:
         if random.random() < 0.1:
             other_kind, other_home = random.choice(kinds)
             if random.random() < 0.5:
-                exchanges.append((random.choice(MORE_REQUESTS), _told(random, book, other_kind, other_home)[1]))
+                exchanges.append(
+                    (random.choice(wordings("another story")), _told(random, book, other_kind, other_home)[1])
+                )
             else:
-                question = random.choice(("And one about {hero}?", "Now one about {hero}.", "And a story about {hero}?"))
-                exchanges.append((question.format(hero=with_article(other_kind)), _told(random, book, other_kind, other_home)[1]))
+                question = random.choice(
+                    ("And one about {hero}?", "Now one about {hero}.", "And a story about {hero}?")
+                )
+                exchanges.append(
+                    (question.format(hero=with_article(other_kind)), _told(random, book, other_kind, other_home)[1])
+                )
         yield dialogue(*exchanges)
 
 
 def tale(random: Random, book: dict[str, Any], hero: Hero, helper: str, plot: dict[str, Any]) -> str:
     """Tell one story of about 110 to 170 words."""
     slots = {
-        "kind": hero.kind, "name": hero.name, "he": hero.pronoun, "He": capitalized(hero.pronoun), "his": POSSESSIVE[hero.pronoun],
-        "His": capitalized(POSSESSIVE[hero.pronoun]), "him": OBJECT[hero.pronoun], "himself": REFLEXIVE[hero.pronoun],
-        "place": random.choice(book["places"][hero.home]), "trait": random.choice(book["traits"]), "helper": helper,
-        "treasure": random.choice(book["treasures"]), "food": random.choice(book["foods"]),
-    }  # fmt: skip
+        "kind": hero.kind,
+        "name": hero.name,
+        "he": hero.pronoun,
+        "his": POSSESSIVE[hero.pronoun],
+        "him": OBJECT[hero.pronoun],
+        "himself": REFLEXIVE[hero.pronoun],
+        "place": random.choice(book["places"][hero.home]),
+        "trait": random.choice(book["traits"]),
+        "helper": helper,
+        "treasure": random.choice(book["treasures"]),
+        "food": random.choice(book["foods"]),
+    }
+    slots |= {"He": capitalized(slots["he"]), "His": capitalized(slots["his"])}
     slots["a_helper"] = with_article(f"{random.choice(book['helper_traits'])} {helper}")
     slots["A_helper"] = capitalized(slots["a_helper"])
     lines = [random.choice(book["openings"])]
@@ -100,18 +108,24 @@ def _told(random: Random, book: dict[str, Any], kind: str, home: str) -> Exchang
     plot = random.choice(book["plots"])
     choice = random.random()
     if choice < 0.12:
-        request = random.choice(OPEN_REQUESTS)
+        request = random.choice(wordings("story"))
     else:
         asked = with_article(kind)
         if choice < 0.3:
-            asked = random.choice((f"{with_article(kind)} named {hero.name}", f"{hero.name} the {kind}", f"{with_article(kind)} called {hero.name}"))
+            asked = random.choice(
+                (
+                    f"{with_article(kind)} named {hero.name}",
+                    f"{hero.name} the {kind}",
+                    f"{with_article(kind)} called {hero.name}",
+                )
+            )
         elif choice < 0.42:
             asked = f"{with_article(kind)} and {with_article(helper)}"
         elif choice < 0.48:
             asked = with_article(f"{random.choice(book['traits'])} {kind}")
         elif choice < 0.54:
             asked = hero.name
-        request = random.choice(REQUESTS).format(hero=asked)
+        request = random.choice(wordings("story about")).format(hero=asked)
     return request, tale(random, book, hero, helper, plot)
 
 

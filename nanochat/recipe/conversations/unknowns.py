@@ -8,20 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, dialogue, table
-from nanochat.recipe.conversations.memory import NAMES
-from nanochat.recipe.conversations.words import with_article
+from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, dialogue, table, with_article, wordings
 
-WORD_WORDINGS = ("What is {a}?", "What is a {word}?", "What does {word} mean?", "Tell me about the {word}.", "Define {word}.", "Do you know what {a} is?")
-PERSON_WORDINGS = ("Who is {name}?", "Who was {name}?", "Tell me about {name}.", "Do you know {name}?", "Do you know who {name} is?")
-LENGTH_WORDINGS = (
-    "How many letters are in {word}?", "How many letters does {word} have?", "How long is the word {word}?",
-    "How many vowels are in {word}?", "Count the letters in {word}.", "How many syllables are in {word}?",
-)  # fmt: skip
-POWER_WORDINGS = (
-    "What is the square root of {n}?", "square root of {n}", "What is {n} to the power of {m}?", "What is {n}^{m}?", "{n}^{m}",
-    "What is the logarithm of {n}?", "What is {n}!?", "Is {n} a prime number?", "What is {n} modulo {m}?", "What is the sine of {n}?",
-)  # fmt: skip
 LENGTH_ANSWER = "I can only count how often one letter is in a word, such as the r in strawberry."
 POWER_ANSWER = "My calculator can only add, subtract, multiply and divide."
 
@@ -39,16 +27,16 @@ def _exchange(random: Random, words: list[str]) -> Exchange:
             word = random.choice(book["starts"]) + random.choice(book["middles"]) + random.choice(book["ends"])
             if word in words:
                 word += "oth"
-            question = random.choice(WORD_WORDINGS).format(a=with_article(word), word=word)
+            question = random.choice(wordings("unknown word")).format(a=with_article(word), word=word)
             return question, f"I do not know the word {word}."
         case 2:
-            name = f"{random.choice(NAMES)} {random.choice(book['surnames'])}"
-            return random.choice(PERSON_WORDINGS).format(name=name), f"I do not know who {name} is."
+            name = f"{random.choice(table('lists')['names'])} {random.choice(book['surnames'])}"
+            return random.choice(wordings("unknown person")).format(name=name), f"I do not know who {name} is."
         case 3:
             country = random.choice(book["countries"])
             question = random.choice(("What is the capital of {c}?", "capital of {c}", "What's the capital of {c}?"))
             return question.format(c=country), f"{country} is not a real country, so I know no capital of it."
         case 4:
-            return random.choice(LENGTH_WORDINGS).format(word=random.choice(words[:6000])), LENGTH_ANSWER
+            return random.choice(wordings("word length")).format(word=random.choice(words[:6000])), LENGTH_ANSWER
     number, power = random.randint(2, random.choice((20, 100, 1000))), random.randint(3, 12)
-    return random.choice(POWER_WORDINGS).format(n=number, m=power), POWER_ANSWER
+    return random.choice(wordings("power")).format(n=number, m=power), POWER_ANSWER

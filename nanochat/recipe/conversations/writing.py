@@ -7,17 +7,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from random import Random
 
-from nanochat.recipe.conversations.dialogue import Dialogue, deck, dialogue, table
+from nanochat.recipe.conversations.dialogue import Dialogue, deck, dialogue, table, wordings
 
-SENTENCE_WORDINGS = (
-    "Write a sentence with the word {word}.", "Use {word} in a sentence.", "Make a sentence with {word}.",
-    "Can you use the word {word} in a sentence?", "Give me a sentence with {word}.", "Write a sentence about {word}.",
-)  # fmt: skip
-MEANING_WORDINGS = ("What does {word} mean?", "What does the word {word} mean?", "What is the meaning of {word}?", 'What does "{word}" mean?')
-SPELLING_WORDINGS = ("How do you spell {word}?", "Spell {word}.", "Spell the word {word}.", "How is {word} spelled?", "Can you spell {word}?")
 COMMON_WORDS = 2500
 SPELLED_WORDS = 600
-_HARSH = re.compile(r"\b(?:kill|die|dead|murder|sex|rape|suicide|naked|drunk|hell|damn|shoot|gun|blood|god|hate|pregnan|kiss|love|lover|marr|prison|stupid|idiot|fat|women)\w*", re.IGNORECASE)
+_HARSH = re.compile(
+    r"\b(?:kill|die|dead|murder|sex|rape|suicide|naked|drunk|hell|damn|shoot|gun|blood|god|hate|pregnan|kiss|love|lover|marr|prison|stupid|idiot|fat|women)\w*",
+    re.IGNORECASE,
+)
 
 
 def sentences_with_words(random: Random, sentences: Iterator[str], words: list[str]) -> Iterator[Dialogue]:
@@ -31,7 +28,7 @@ def sentences_with_words(random: Random, sentences: Iterator[str], words: list[s
                 if len(found[word]) < 8:
                     found[word].append(sentence)
     for word in deck(random, sorted(found)):
-        yield dialogue((random.choice(SENTENCE_WORDINGS).format(word=word), random.choice(found[word])))
+        yield dialogue((random.choice(wordings("sentence")).format(word=word), random.choice(found[word])))
 
 
 def word_meanings(random: Random) -> Iterator[Dialogue]:
@@ -39,10 +36,12 @@ def word_meanings(random: Random) -> Iterator[Dialogue]:
     for word, meaning in deck(random, list(table("meanings").items())):
         bare = word.removeprefix("to ")
         answer = f"To {bare} means {meaning}." if bare != word else f"The word {word} means {meaning}."
-        yield dialogue((random.choice(MEANING_WORDINGS).format(word=bare), answer))
+        yield dialogue((random.choice(wordings("meaning")).format(word=bare), answer))
 
 
 def spelling(random: Random, words: list[str]) -> Iterator[Dialogue]:
     """Yield the letters of the most common words, one by one."""
     for word in deck(random, [word for word in words[:SPELLED_WORDS] if len(word) <= 8]):
-        yield dialogue((random.choice(SPELLING_WORDINGS).format(word=word), f"The word {word} is spelled {'-'.join(word)}."))
+        yield dialogue(
+            (random.choice(wordings("spelling")).format(word=word), f"The word {word} is spelled {'-'.join(word)}.")
+        )
