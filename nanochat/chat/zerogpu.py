@@ -188,7 +188,7 @@ class ZeroGPUEngine(Engine):
 
 
 def _announced(answer: Generator[_Sent, None, None], seconds: int) -> Generator[_Sent, None, None]:
-    """Yield GPUWait until the answer begins, then the answer.
+    """Yield GPUWait at once and until the answer begins, then the answer.
 
     The queue for a GPU can take a minute, and a generator that waits in `next` cannot be closed. So the first `next` is
     on a thread of its own, with the context of this one: `spaces` finds the visitor's request in it.
@@ -197,14 +197,14 @@ def _announced(answer: Generator[_Sent, None, None], seconds: int) -> Generator[
     def begin() -> _Sent | None:
         return next(answer, None)
 
+    yield GPUWait(seconds, 0.0)
     asked = time.monotonic()
     executor = ThreadPoolExecutor(1)
     first = executor.submit(copy_context().run, begin)
     executor.shutdown(wait=False)
     try:
-        while not first.done():
+        while wait((first,), WAIT_SECONDS).not_done:
             yield GPUWait(seconds, time.monotonic() - asked)
-            wait((first,), WAIT_SECONDS)
     except GeneratorExit:
         # Nobody waits any more: the GPU is handed back the moment it comes.
         first.add_done_callback(lambda _: answer.close())
