@@ -32,6 +32,8 @@ from nanochat.model.cache import Slot
 from nanochat.model.decoder import Segment
 
 SHOWN_CANDIDATES = 5
+# The calculator prints at most 200 characters; a tool that says more is not answered from.
+MAX_RESULT_TOKENS = 256
 
 
 class Capture(Protocol):
@@ -181,6 +183,8 @@ class Request:
             return
         output = calculate(expression)
         ids = [] if output is None else self._result_ids(output)
+        if len(ids) > MAX_RESULT_TOKENS:
+            output, ids = None, []
         # A result without room would be cut, and half a number is a wrong number: the answer ends at the call.
         if len(ids) > self._room - self._produced:
             self._room = self._produced
