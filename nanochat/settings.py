@@ -58,7 +58,7 @@ class Settings:
         if unknown:
             raise SettingsError(f"{unknown[0]} is not a setting. The settings are {', '.join(sorted(known))}.")
         values: dict[str, Any] = {
-            known[name]: _read(name, value.strip()) for name, value in given.items() if name in known and value
+            known[name]: _read(name, value.strip()) for name, value in given.items() if name in known and value.strip()
         }
         return cls(**values)
 
