@@ -15,6 +15,13 @@ from torch.nn import functional as F
 from transformers.cache_utils import DynamicCache, StaticCache
 
 from nanochat import NanoChatConfig, NanoChatForCausalLM
+from nanochat.chat.conversation import Conversation, Message
+from nanochat.chat.engine import EngineLimits, LocalEngine
+from nanochat.chat.events import Done
+from nanochat.chat.sampling import SamplingSettings
+from nanochat.chat.template import ChatTemplate
+from nanochat.model.cache import SlotCache
+from nanochat.model.decoder import Segment, SlotDecoder
 
 SMALL: dict[str, Any] = {
     "vocab_size": 200,
@@ -319,3 +326,51 @@ def test_the_defaults_are_classic_in_every_parameter_and_every_bit() -> None:
     ids = some_ids(2, 30)
     assert torch.equal(ours(ids).logits, theirs(ids).logits)
     assert set(ours.config.to_diff_dict()) == set(theirs.config.to_diff_dict())
+
+
+@pytest.mark.parametrize("changes", [{}, {"window_pattern": "L", "sliding_window": None}], ids=str)
+def test_slots_read_several_texts_in_any_rhythm_as_one_full_pass_of_each(changes: dict[str, Any]) -> None:
+    model = make(**changes)
+    cache = SlotCache(model.config, 3, 64, dtype=torch.float32, device=model.device)
+    decoder = SlotDecoder(model, cache)
+    texts = [some_ids(1, length)[0].tolist() for length in (40, 33, 26)]
+    whole = [model(torch.tensor([ids])).logits[0] for ids in texts]
+    for step in range(40):
+        read = []
+        for slot, ids in zip(cache.slots, texts, strict=True):
+            piece = ids[len(slot.ids) :][: (1, 1 + 3 * (step % 2), step % 3)[slot.index]]
+            read += [Segment(slot, tuple(piece), kept=len(piece))] if piece else []
+        for segment, logits in zip(read, decoder.read(read) if read else [], strict=True):
+            end = len(segment.slot.ids)
+            expected = whole[segment.slot.index][end - len(segment.ids) : end]
+            torch.testing.assert_close(logits, expected, rtol=0, atol=2e-5)
+    assert [len(slot.ids) for slot in cache.slots] == [40, 33, 26]
+
+
+def test_a_slot_cut_back_to_a_shared_beginning_reads_on_as_if_it_had_been_alone(model: NanoChatForCausalLM) -> None:
+    cache = SlotCache(model.config, 2, 64, dtype=torch.float32, device=model.device)
+    decoder = SlotDecoder(model, cache)
+    first = some_ids(1, 44)[0].tolist()
+    for shared in (43, 30, 25, 1):
+        ids = [*first[:shared], *some_ids(1, 12)[0].tolist()]
+        slot = cache.take(ids)
+        assert slot is not None
+        decoder.read([Segment(slot, tuple(ids[len(slot.ids) :]))])
+        (logits,) = decoder.read([Segment(slot, (7,))])
+        torch.testing.assert_close(logits[0], model(torch.tensor([[*ids, 7]])).logits[0, -1], rtol=0, atol=2e-5)
+        cache.release(slot)
+
+
+def test_the_engine_answers_greedily_as_generate_does_and_reuses_turns(tiny_template: ChatTemplate) -> None:
+    model = make(vocab_size=tiny_template.vocab_size, padded_vocab_size=None, max_position_embeddings=256)
+    engine = LocalEngine(model, tiny_template, EngineLimits(slots=2))
+    greedy = SamplingSettings(temperature=0.0, max_tokens=12)
+    conversation = Conversation.from_messages([{"role": "user", "content": "Where does the river stop?"}])
+    for turn in range(3):
+        prompt = tiny_template.prompt(conversation)
+        done = list(engine.stream(conversation, greedy))[-1]
+        assert isinstance(done, Done)
+        produced = list(done.message.ids or ())
+        assert produced == greedy_by_hand(model, torch.tensor(prompt), 12)[: len(produced)]
+        assert (done.reused_tokens > 0) == (turn > 0)
+        conversation = conversation.append(done.message).append(Message("user", "And what then?"))
