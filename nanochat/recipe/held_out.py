@@ -8,11 +8,12 @@ A check is a small pure function from the visible answer to points between 0 and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
 from nanochat.recipe import checks, corpus
 from nanochat.recipe.conversations import reserved
@@ -21,6 +22,7 @@ from nanochat.recipe.conversations.dialogue import capitalized, table, with_arti
 from nanochat.recipe.conversations.geography import PLAIN_CAPITAL
 
 SEED = 20_250_000
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def sums(random: Random, count: int) -> Iterator[Question]:
 def letter_counts(random: Random, words: list[str], count: int) -> Iterator[Question]:
     """Yield counts of a letter in reserved common words."""
     kept = [word for word in words[:8000] if 4 <= len(word) <= 12 and reserved.is_reserved_word(word)]
-    for word in random.sample(kept, count):
+    for word in _some(random, kept, count):
         letter = random.choice(word) if random.random() < 0.85 else random.choice("abcdefghijklmnopqrstuvwxyz")
         wording = random.choice(
             (
@@ -110,7 +112,7 @@ def capitals(countries: list[corpus.Country]) -> Iterator[Question]:
 def capitals_reworded(random: Random, countries: list[corpus.Country]) -> Iterator[Question]:
     """Yield capitals in ten wordings that training does not use, twenty countries each."""
     for wording in reserved.CAPITAL_WORDINGS:
-        for country in random.sample(countries, 20):
+        for country in _some(random, countries, 20):
             text = capitalized(wording.format(country=country.name))
             yield _single(
                 "capitals, other wording", text, partial(checks.contains, expected=country.capital), country.capital
@@ -119,13 +121,13 @@ def capitals_reworded(random: Random, countries: list[corpus.Country]) -> Iterat
 
 def facts(random: Random, countries: list[corpus.Country], elements: list[corpus.Element]) -> Iterator[Question]:
     """Yield opposites, symbols and continents in wordings that training does not use."""
-    for word, opposite in random.sample(list(table("words")["opposites"].items()), 40):
+    for word, opposite in _some(random, list(table("words")["opposites"].items()), 40):
         text = reserved.OPPOSITE_WORDING.format(word=word)
         yield _single("facts", text, partial(checks.contains, expected=opposite), opposite)
-    for element in random.sample(elements[:56], 30):
+    for element in _some(random, elements[:56], 30):
         text = reserved.SYMBOL_WORDING.format(element=element.name.lower())
         yield _single("facts", text, partial(checks.contains, expected=element.symbol, same_case=True), element.symbol)
-    for country in random.sample(countries, 30):
+    for country in _some(random, countries, 30):
         text = capitalized(reserved.CONTINENT_WORDING.format(country=country.name))
         yield _single("facts", text, partial(checks.contains, expected=country.continent), country.continent)
 
@@ -187,7 +189,7 @@ def stories(random: Random, count: int) -> Iterator[Question]:
     """Yield requests for stories with a hero."""
     tales = table("tales")
     kinds = [*tales["land"], *tales["air"], *tales["people"]]
-    for kind in random.sample(kinds, count):
+    for kind in _some(random, kinds, count):
         text = random.choice(reserved.STORY_WORDINGS).format(hero=with_article(kind))
         yield _single("stories", text, partial(checks.story_of, hero=kind), f"a story about {with_article(kind)}")
 
@@ -195,7 +197,7 @@ def stories(random: Random, count: int) -> Iterator[Question]:
 def system_messages(random: Random, countries: list[corpus.Country]) -> Iterator[Question]:
     """Yield instructions in the system message, with questions whose obedient answers are easy to recognise."""
     things = everyday_things()
-    for country in random.sample(countries, 10):
+    for country in _some(random, countries, 10):
         question = PLAIN_CAPITAL.format(country=country.name)
         yield _instructed(
             "Please answer in capital letters only.",
@@ -203,12 +205,17 @@ def system_messages(random: Random, countries: list[corpus.Country]) -> Iterator
             partial(checks.shouts, expected=country.capital),
             country.capital.upper(),
         )
-    for topic in random.sample(table("lists")["common things"], 10):
+    for topic in _some(random, table("lists")["common things"], 10):
         yield _instructed(
             "Your answers have only one sentence.", f"What is {topic}?", checks.is_one_sentence, things[topic]
         )
     for name in reserved.HELD_OUT_NAMES[:10]:
         yield _instructed(f"Your name is {name}.", "What is your name?", partial(checks.contains, expected=name), name)
+
+
+def _some(random: Random, items: Sequence[Item], count: int) -> list[Item]:
+    """Draw that many different items, or all where there are fewer."""
+    return random.sample(items, min(count, len(items)))
 
 
 def _single(subject: str, text: str, score: Callable[[str], float], reference: str) -> Question:

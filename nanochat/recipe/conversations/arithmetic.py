@@ -207,6 +207,8 @@ def _percent(random: Random) -> Exchange:
         wording = random.choice(("What is {p}% of {n}?", "What is {p} percent of {n}?", "{p}% of {n}"))
         return wording.format(p=part, n=number), calculated(f"{number}*{part}/100")
     value = random.choice((random.randint(2, 30), random.randint(10, 100) * 2))
+    if is_reserved_sum(value, 2) or is_reserved_sum(value, value):
+        value = 2 + value % 10
     if kind == 1:
         return random.choice(("What is half of {n}?", "half of {n}", "What is {n} in half?")).format(
             n=value

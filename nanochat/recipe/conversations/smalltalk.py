@@ -44,35 +44,13 @@ def fun(random: Random) -> Iterator[Dialogue]:
                 exchanges: list[Exchange] = [(random.choice(wordings("joke")), next(jokes))]
                 while random.random() < 0.3:
                     exchanges.append((random.choice(wordings("another joke")), next(jokes)))
+                yield dialogue(*exchanges)
             case 2:
-                riddle, solution = next(riddles)
-                guess = random.choice(
-                    (
-                        "I don't know.",
-                        "I give up.",
-                        "Tell me the answer.",
-                        "What is it?",
-                        "no idea",
-                        "What is the answer?",
-                    )
-                )
-                right = random.random() < 0.3
-                exchanges = [(random.choice(wordings("riddle")), riddle)]
-                exchanges.append(
-                    (solution if right else guess, f"{'That is right! ' if right else ''}The answer is {solution}.")
-                )
+                yield _riddle(random, *next(riddles))
             case _:
                 about, poem = next(poems)
-                named = random.random() < 0.7
-                exchanges = [
-                    (
-                        random.choice(wordings("poem about")).format(about=about)
-                        if named
-                        else random.choice(wordings("poem")),
-                        poem,
-                    )
-                ]
-        yield dialogue(*exchanges)
+                wording = random.choice(wordings("poem about" if random.random() < 0.7 else "poem"))
+                yield dialogue((wording.format(about=about), poem))
 
 
 def small_talk_chains(random: Random) -> Iterator[Dialogue]:
@@ -93,6 +71,16 @@ def small_talk_chains(random: Random) -> Iterator[Dialogue]:
         if random.random() < 0.6:
             chain.append(bye)
         yield dialogue(*((random.choice(reaction["ask"]), random.choice(reaction["answer"])) for reaction in chain))
+
+
+def _riddle(random: Random, riddle: str, solution: str) -> Dialogue:
+    """Tell a riddle; the user gives up, or in a third of the cases finds the solution."""
+    found = random.random() < 0.3
+    guess = solution if found else random.choice(wordings("give up"))
+    answer = f"The answer is {solution}."
+    return dialogue(
+        (random.choice(wordings("riddle")), riddle), (guess, f"That is right! {answer}" if found else answer)
+    )
 
 
 def _nonsense(random: Random) -> str:

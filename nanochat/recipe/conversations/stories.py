@@ -36,7 +36,7 @@ class Story:
 def corpus_stories(random: Random, stories: list[Story]) -> Iterator[Dialogue]:
     """Yield requests with corpus stories, a good part of them with another hero in the same part."""
     for story in deck(random, stories):
-        told = _recast(random, story) if random.random() < 0.5 else story
+        told = recast(random, story) if random.random() < 0.5 else story
         if random.random() < 0.08:
             request = random.choice(wordings("story"))
         else:
@@ -68,6 +68,22 @@ def find_story(text: str) -> Story | None:
     return None
 
 
+def recast(random: Random, story: Story) -> Story:
+    """Give the part to another name, and to another animal where the text allows it."""
+    text, kind, name = story.text, story.kind, story.name
+    if name in table("lists")["male heroes"] or name in table("lists")["female heroes"]:
+        others = table("tales")["names"]["he" if name in table("lists")["male heroes"] else "she"]
+        other = random.choice([candidate for candidate in others if candidate not in text])
+        text, name = re.sub(rf"\b{name}\b", other, text), other
+    if kind in table("lists")["swappable animals"] and not _ONLY_TRUE_OF_ONE.search(text):
+        other = random.choice([animal for animal in table("lists")["swappable animals"] if animal not in text])
+        text = re.sub(rf"\b{kind}\b", other, text)
+        text = re.sub(rf"\b{kind.capitalize()}\b", other.capitalize(), text)
+        text = re.sub(r"\b([Aa])n?(?= (?:elephant|\w+ ?elephant))", r"\1", text)
+        text, kind = re.sub(r"\b([Aa]) (?=elephant)", r"\1n ", text), other
+    return Story(text, kind, name)
+
+
 def _asked_hero(random: Random, story: Story) -> str:
     kind = with_article(story.kind)
     if story.name is None:
@@ -82,18 +98,3 @@ def _asked_hero(random: Random, story: Story) -> str:
             kind,
         )
     )
-
-
-def _recast(random: Random, story: Story) -> Story:
-    text, kind, name = story.text, story.kind, story.name
-    if name in table("lists")["male heroes"] or name in table("lists")["female heroes"]:
-        others = table("tales")["names"]["he" if name in table("lists")["male heroes"] else "she"]
-        other = random.choice([candidate for candidate in others if candidate not in text])
-        text, name = re.sub(rf"\b{name}\b", other, text), other
-    if kind in table("lists")["swappable animals"] and not _ONLY_TRUE_OF_ONE.search(text):
-        other = random.choice([animal for animal in table("lists")["swappable animals"] if animal not in text])
-        text = re.sub(rf"\b{kind}\b", other, text)
-        text = re.sub(rf"\b{kind.capitalize()}\b", other.capitalize(), text)
-        text = re.sub(r"\b([Aa])n?(?= (?:elephant|\w+ ?elephant))", r"\1", text)
-        text, kind = re.sub(r"\b([Aa]) (?=elephant)", r"\1n ", text), other
-    return Story(text, kind, name)

@@ -19,7 +19,7 @@ _HARSH = re.compile(
 
 def sentences_with_words(random: Random, sentences: Iterator[str], words: list[str]) -> Iterator[Dialogue]:
     """Yield requests for a sentence with a common word, answered with a short sentence that has it."""
-    wanted = set(words[100:COMMON_WORDS])
+    wanted = {word for word in words[:COMMON_WORDS] if len(word) > 3}
     found: dict[str, list[str]] = defaultdict(list)
     for sentence in sentences:
         spoken = sentence.lower().rstrip(".!").split()
