@@ -42,6 +42,9 @@ class Settings:
     # The longest an answer may take, waiting included; then it ends as it is. A browser tab left open must not hold
     # a slot, and 120 s is what a patient reader waits.
     deadline_seconds: float = 120.0
+    # The GPU seconds one answer may ask ZeroGPU for; a longer one ends there and can be continued. A visitor without an
+    # account has 120 of them a day, and some hardware counts one and a half for each.
+    gpu_seconds: int = 60
     # Requests of one browser session that may run or wait at once: the chat, and one retry clicked before it has ended.
     requests_per_session: int = 2
 
@@ -113,6 +116,7 @@ _KINDS = {
     "slots": _between(1, 256, int),
     "queue": _between(0, 10_000, int),
     "deadline_seconds": _between(1, 86_400, float),
+    "gpu_seconds": _between(5, 600, int),
     "requests_per_session": _between(1, 256, int),
 }
 

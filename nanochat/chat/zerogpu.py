@@ -16,9 +16,10 @@ Source: spaces 0.51.3, zero/wrappers.py and zero/client.py.
 
 from __future__ import annotations
 
-import math
+import threading
 import time
-from collections.abc import Generator, Iterator
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from contextvars import copy_context
@@ -30,61 +31,22 @@ import spaces
 
 # The one Gradio name below the page: whoever calls it, `spaces` refuses with Gradio's Error.
 from gradio.exceptions import Error as Refusal
+from spaces.config import Config
 
 from nanochat.chat.conversation import Conversation
 from nanochat.chat.engine import Engine, EngineLimits, LocalEngine, fit
 from nanochat.chat.events import Done, Event, GPUUsed, GPUWait
+from nanochat.chat.gpu_seconds import MARGIN_SECONDS, SendingTime, Speed
 from nanochat.chat.refusals import explained
 from nanochat.chat.sampling import SamplingSettings
 from nanochat.chat.template import ChatTemplate
-from nanochat.errors import GPUError, NanoChatError
+from nanochat.errors import BusyError, GPUError, NanoChatError
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 
-# The worker ends its answer this long before it would be killed.
-MARGIN_SECONDS = 2.0
 # One GPU answers one visitor at a time; more slots only keep the earlier turns of more visitors.
 WARM_SLOTS = 4
 # A page that is told nothing for long cannot stop the wait.
 WAIT_SECONDS = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """How fast answers come on the lent GPU: a careful guess until the first one has been measured."""
-
-    cold_start_seconds: float = 8.0
-    prompt_tokens_per_second: float = 2000.0
-    answer_tokens_per_second: float = 30.0
-
-    def estimate_seconds(self, prompt_tokens: int, answer_tokens: int) -> int:
-        """Return whole seconds enough for a cold start, the whole prompt, the longest answer and the margin."""
-        reading = prompt_tokens / self.prompt_tokens_per_second
-        writing = answer_tokens / self.answer_tokens_per_second
-        return math.ceil(self.cold_start_seconds + reading + writing + MARGIN_SECONDS)
-
-    def learned(self, done: Done, start_seconds: float) -> Speed:
-        """Return the speed after one more answer: halfway to what it showed, and nothing from what was too short."""
-        read_tokens = done.prompt_tokens - done.reused_tokens
-        return Speed(
-            # A warm worker starts in no time, but who knows that the next one is warm?
-            _towards(self.cold_start_seconds, start_seconds, start_seconds > 0.5),
-            _towards(self.prompt_tokens_per_second, _rate(read_tokens, done.prefill_seconds), read_tokens >= 64),
-            _towards(
-                self.answer_tokens_per_second,
-                _rate(done.completion_tokens, done.decode_seconds),
-                done.completion_tokens >= 16,
-            ),
-        )
-
-
-class SendingTime:
-    """A moment that is fixed when it is pickled: `spaces` sends the arguments once the GPU is granted, not before."""
-
-    def __reduce__(self) -> tuple[type[float], tuple[float]]:
-        return float, (time.monotonic(),)
-
-    def __float__(self) -> float:
-        return time.monotonic()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +68,34 @@ class _Raised:
 
 
 _Sent: TypeAlias = Event | _Raised
+_Work: TypeAlias = Callable[[_Task, float | SendingTime], Generator[_Sent, None, None]]
+
+
+class GPULender:
+    """The one decorated function of the program, there before any model is.
+
+    Each decorated function has workers of its own, so there is one for all. And ZeroGPU ends a Space that has none at
+    launch, though a page that says why its model did not load is better than no page.
+    """
+
+    def __init__(self) -> None:
+        # Whether there is ZeroGPU to lend from; without it `run` is called in this process like any function.
+        self.lends = bool(Config.zero_gpu)
+        self.work: _Work | None = None
+        self.run = spaces.GPU(self._run, duration=lambda task, _: task.seconds)
+
+    def _run(self, task: _Task, sent: float | SendingTime) -> Generator[_Sent, None, None]:
+        # The worker is a copy of main, so it has the work that was set there.
+        if self.work is not None:
+            yield from self.work(task, sent)
 
 
 class ZeroGPUEngine(Engine):
-    """Answers on a GPU that `spaces` lends for each answer. Where there is no ZeroGPU, it answers in this process."""
+    """Answers on a GPU that is lent for each answer; without ZeroGPU in this process."""
 
     def __init__(
         self,
+        lender: GPULender,
         model: NanoChatForCausalLM,
         template: ChatTemplate,
         limits: EngineLimits | None = None,
@@ -124,6 +107,7 @@ class ZeroGPUEngine(Engine):
         `most_seconds`: what one answer may ask for. Longer answers end there and can be continued.
         """
         limits = limits or EngineLimits()
+        self._visitors = _Visitors(limits)
         longest = model.config.max_position_embeddings
         self.context = min(limits.context or longest, longest)
         self.speed = Speed()
@@ -133,19 +117,19 @@ class ZeroGPUEngine(Engine):
         self._limits = replace(limits, slots=min(limits.slots, WARM_SLOTS))
         # Made in the worker, where the model is on the GPU; it stays there as long as the worker does.
         self._engine: LocalEngine | None = None
-        # Decorated once: each decorated function has workers of its own.
-        self._on_gpu = spaces.GPU(self._answer, duration=lambda task, _: task.seconds)
+        self._lender = lender
+        lender.work = self._answer
 
     def stream(
         self, conversation: Conversation, settings: SamplingSettings, *, session: str = ""
     ) -> Generator[Event, None, None]:
         """Answer the last message, or go on with it when it is the assistant's; see `nanochat.chat.events`.
 
-        Raises what `LocalEngine.stream` raises, before a GPU is asked for where it can be known, and GPUError.
+        Raises what `LocalEngine.stream` raises, before a GPU is asked for where that can be known, and GPUError.
         """
         seconds = self.estimate_seconds(conversation, settings)
-        with _explained(seconds):
-            answer = self._on_gpu(_Task(conversation, settings, session, seconds), SendingTime())
+        with self._visitors.answering(session), _explained(seconds):
+            answer = self._lender.run(_Task(conversation, settings, session, seconds), SendingTime())
             yield from self._received(_announced(answer, seconds))
 
     def estimate_seconds(self, conversation: Conversation, settings: SamplingSettings) -> int:
@@ -155,7 +139,7 @@ class ZeroGPUEngine(Engine):
         return min(self.speed.estimate_seconds(len(prompt.ids), answer_tokens), self._most_seconds)
 
     def _answer(self, task: _Task, sent: float | SendingTime) -> Generator[_Sent, None, None]:
-        """Run in the worker: the one function that needs the GPU."""
+        """Answer in the worker, where the GPU is."""
         sent_at = float(sent)
         start_seconds = time.monotonic() - sent_at
         deadline_seconds = task.seconds - MARGIN_SECONDS - start_seconds
@@ -185,6 +169,34 @@ class ZeroGPUEngine(Engine):
                 elif isinstance(event, Done):
                     self.speed = self.speed.learned(event, start_seconds)
                 yield event
+
+
+class _Visitors:
+    """Who is being answered: ZeroGPU's own queue has no end and knows no sessions, so the limits are kept here."""
+
+    def __init__(self, limits: EngineLimits) -> None:
+        self._limits = limits
+        self._answers: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def answering(self, session: str) -> Iterator[None]:
+        """Count an answer for this session within the block. Raises BusyError when there are too many."""
+        with self._lock:
+            self._check(session)
+            self._answers[session] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._answers -= Counter([session])
+
+    def _check(self, session: str) -> None:
+        places, most = self._limits.slots + self._limits.queue, self._limits.requests_per_session
+        if session and self._answers[session] >= most:
+            raise BusyError(f"At most {most} answers of one visitor are made at once: wait for one to end or stop it.")
+        if self._answers.total() >= places:
+            raise BusyError(f"All {places} places are taken, waiting ones included: try again in a moment.")
 
 
 def _announced(answer: Generator[_Sent, None, None], seconds: int) -> Generator[_Sent, None, None]:
@@ -225,11 +237,3 @@ def _explained(seconds: int) -> Iterator[None]:
     except (httpx.HTTPError, RuntimeError) as error:
         # How `spaces` says that its service does not answer, or answers what it does not know.
         raise GPUError("The GPU service of this Space does not answer: try again in a minute.") from error
-
-
-def _rate(tokens: int, seconds: float) -> float:
-    return tokens / max(seconds, 1e-3)
-
-
-def _towards(value: float, seen: float, counts: bool) -> float:
-    return (value + seen) / 2 if counts else value

@@ -11,10 +11,11 @@ from nanochat import NanoChatForCausalLM
 from nanochat.chat.conversation import Conversation, Message
 from nanochat.chat.engine import EngineLimits, LocalEngine
 from nanochat.chat.events import Candidate, Done, GPUUsed, GPUWait, Token
+from nanochat.chat.gpu_seconds import SendingTime, Speed
 from nanochat.chat.sampling import SamplingSettings
 from nanochat.chat.template import ChatTemplate
-from nanochat.chat.zerogpu import SendingTime, Speed, ZeroGPUEngine
-from nanochat.errors import ContextFullError
+from nanochat.chat.zerogpu import GPULender, ZeroGPUEngine
+from nanochat.errors import BusyError, ContextFullError
 
 QUESTION = Conversation.from_messages([{"role": "user", "content": "What is 12 + 34?"}])
 GREEDY = SamplingSettings(temperature=0, max_tokens=12, seed=5)
@@ -29,7 +30,7 @@ def done(**numbers: object) -> Done:
 
 @pytest.fixture
 def engine(tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate) -> ZeroGPUEngine:
-    return ZeroGPUEngine(tiny_model, tiny_template)
+    return ZeroGPUEngine(GPULender(), tiny_model, tiny_template)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_speed_learns_nothing_from_a_warm_start_and_short_texts() -> None:
 def test_an_estimate_stays_within_the_most_seconds(
     tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate
 ) -> None:
-    engine = ZeroGPUEngine(tiny_model, tiny_template, most_seconds=15)
+    engine = ZeroGPUEngine(GPULender(), tiny_model, tiny_template, most_seconds=15)
     assert engine.estimate_seconds(QUESTION, SamplingSettings(max_tokens=1)) == 11
     assert engine.estimate_seconds(QUESTION, SamplingSettings(max_tokens=4096)) == 15
 
@@ -97,3 +98,29 @@ def test_without_zerogpu_it_answers_like_the_local_engine(
     assert isinstance(last, Done)
     assert isinstance(expected, Done)
     assert last.message == expected.message
+
+
+def test_one_session_has_no_more_answers_at_once_than_allowed(engine: ZeroGPUEngine) -> None:
+    running = [engine.stream(QUESTION, GREEDY, session="one") for _ in range(2)]
+    for answer in running:
+        next(answer)
+    with pytest.raises(BusyError, match="At most 2"):
+        next(engine.stream(QUESTION, GREEDY, session="one"))
+    next(engine.stream(QUESTION, GREEDY, session="another"))
+    running[0].close()
+    next(engine.stream(QUESTION, GREEDY, session="one"))
+
+
+def test_all_places_taken_is_said_before_a_gpu_is_asked_for(
+    tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate
+) -> None:
+    engine = ZeroGPUEngine(GPULender(), tiny_model, tiny_template, EngineLimits(slots=1, queue=1))
+    running = [engine.stream(QUESTION, GREEDY) for _ in range(2)]
+    for answer in running:
+        next(answer)
+    with pytest.raises(BusyError, match="All 2 places"):
+        next(engine.stream(QUESTION, GREEDY))
+
+
+def test_a_lender_without_a_model_lends_without_effect() -> None:
+    assert list(GPULender().run(None, 0.0)) == []

@@ -16,15 +16,17 @@ from tokenizers import Tokenizer
 from nanochat import NanoChatForCausalLM
 from nanochat.chat.conversation import Conversation
 from nanochat.chat.engine import EngineLimits
+from nanochat.chat.gpu_seconds import Speed
 from nanochat.chat.sampling import SamplingSettings
 from nanochat.chat.template import ChatTemplate
-from nanochat.chat.zerogpu import Speed, ZeroGPUEngine
+from nanochat.chat.zerogpu import GPULender, ZeroGPUEngine
 from nanochat.errors import NanoChatError
 
 MOST_SECONDS = 20
 
 folder = os.environ["NANOCHAT_MODEL"]
 engine = ZeroGPUEngine(
+    GPULender(),
     NanoChatForCausalLM.from_pretrained(folder).eval().to("cuda"),
     ChatTemplate(Tokenizer.from_file(f"{folder}/tokenizer.json")),
     EngineLimits(),
