@@ -118,7 +118,7 @@ def _penalized(scores: Tensor, penalty: float, seen_ids: Iterable[int]) -> Tenso
     """Make seen ids less likely, each once however often it came (transformers, RepetitionPenaltyLogitsProcessor)."""
     if penalty == 1:
         return scores
-    seen = torch.tensor(sorted(set(seen_ids)), dtype=torch.long)
+    seen = torch.tensor([*seen_ids], dtype=torch.long)
     seen = seen[seen < len(scores)]
     old = scores[seen]
     return scores.index_put((seen,), torch.where(old < 0, old * penalty, old / penalty))

@@ -192,11 +192,12 @@ def test_neighbouring_seeds_begin_differently() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
-def test_logits_of_any_precision_are_read(dtype: torch.dtype) -> None:
+def test_logits_of_any_precision_are_read_and_then_computed_with_in_a_high_one(dtype: torch.dtype) -> None:
     logits = torch.tensor([0.5, 4.0, 1.0], dtype=dtype, requires_grad=True)
-    torch.testing.assert_close(
-        distribution(logits, PLAIN).probabilities, torch.tensor([0.5, 4.0, 1.0]).double().softmax(dim=0)
-    )
+    chances = distribution(logits, replace(PLAIN, repetition_penalty=1.3), [0, 1, 2])
+    expected = (torch.tensor([0.5, 4.0, 1.0]).double() / 1.3).softmax(dim=0)
+    torch.testing.assert_close(chances.probabilities, expected, atol=1e-6, rtol=1e-6)
+    assert not chances.probabilities.requires_grad
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf, -math.inf])
