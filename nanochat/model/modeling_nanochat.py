@@ -112,6 +112,14 @@ class NanoChatPreTrainedModel(PreTrainedModel):
         "attentions": NanoChatAttention,
     }
 
+    @classmethod
+    def is_custom_code(cls) -> bool:
+        """Say that `_init_weights` leaves loaded tensors alone, as transformers trusts only its own models to do.
+
+        Otherwise it skips every module without parameters of its own, such as attention.
+        """
+        return False
+
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)  # type: ignore[no-untyped-call]
         if isinstance(module, NanoChatAttention):

@@ -290,7 +290,6 @@ def test_the_auto_classes_use_ours_once_the_package_is_imported(tmp_path: Path) 
     assert type(transformers.AutoConfig.from_pretrained(tmp_path)) is NanoChatConfig
 
 
-@pytest.mark.xfail(reason="transformers skips _init_weights on modules of ours that own no parameter themselves")
 @torch.no_grad()
 def test_fresh_weights_are_drawn_as_transformers_draws_them() -> None:
     sizes = {"vocab_size": 400, "hidden_size": 96, "intermediate_size": 384, "num_hidden_layers": 4}
