@@ -1,18 +1,19 @@
 """Every error this project raises on purpose; `str(error)` is fit to show a user.
 
-    NanoChatError
-    ├── InvalidMessageError      a conversation that cannot be taken as it is
-    ├── InvalidSettingError      a sampling setting of the wrong type or out of range
-    ├── ContextFullError         a prompt longer than the model reads
-    ├── BusyError                too many requests at once
-    ├── SettingsError            an environment variable with a value that is not allowed
-    ├── CheckpointError          a model that cannot be loaded
-    ├── ModelOutputError         numbers from the model that no token can be chosen from
-    ├── RecipeError              training text that is missing or not in the form the recipe reads
-    └── GPUError                 no GPU from ZeroGPU, for whatever reason
-        ├── GPUQuotaError        more GPU time than this visitor may use
-        ├── GPUBusyError         no GPU free in time
-        └── GPULostError         a GPU that went away before the answer was complete
+NanoChatError
+├── InvalidMessageError      a conversation that cannot be taken as it is
+├── InvalidSettingError      a sampling setting of the wrong type or out of range
+├── ContextFullError         a prompt longer than the model reads
+├── BusyError                too many requests at once
+├── SettingsError            an environment variable with a value that is not allowed
+├── CheckpointError          a model that cannot be loaded
+├── ModelOutputError         numbers from the model that no token can be chosen from
+├── LensError                a token that cannot be looked at: there is none, or the model has no such layer
+├── RecipeError              training text that is missing or not in the form the recipe reads
+└── GPUError                 no GPU from ZeroGPU, for whatever reason
+    ├── GPUQuotaError        more GPU time than this visitor may use
+    ├── GPUBusyError         no GPU free in time
+    └── GPULostError         a GPU that went away before the answer was complete
 """
 
 from __future__ import annotations
@@ -60,6 +61,10 @@ class ModelOutputError(NanoChatError):
 
     def __init__(self) -> None:
         super().__init__("The model's output is not finite: its weights are damaged or its precision is too low.")
+
+
+class LensError(NanoChatError):
+    """A place in a text or in the model that cannot be looked at, because it does not exist."""
 
 
 class RecipeError(NanoChatError):

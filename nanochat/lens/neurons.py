@@ -1,0 +1,68 @@
+"""Inside the MLP: which neurons fire for a token, and which words they speak for.
+
+The MLP squares what is positive and drops the rest, so most neurons are exactly zero. One that fires adds its column of
+`fc2` to the stream; read by the head, that column is a list of words which the neuron makes more likely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from nanochat.lens.reading import LayerAt, Reading, raw_logits
+
+SHOWN_NEURONS = 2
+SHOWN_WORDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Neuron:
+    """A neuron that fires: how strongly, the length of what it adds, and the ids it pushes up most."""
+
+    index: int
+    activation: float
+    added_length: float
+    pushes_up: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """A layer's neurons at one token: how many there are, how many are exactly zero, and those that fire most."""
+
+    layer: int
+    neurons: int
+    zeros: int
+    strongest: tuple[Neuron, ...]
+
+
+@torch.inference_mode()
+def firings(reading: Reading, steps: Sequence[LayerAt]) -> tuple[Firing, ...]:
+    """Describe the MLP of every layer at one token."""
+    return tuple(_firing(reading, step, layer) for layer, step in enumerate(steps, start=1))
+
+
+def _firing(reading: Reading, step: LayerAt, layer: int) -> Firing:
+    activations = step.activations.float()
+    count = min(SHOWN_NEURONS, int((activations != 0).sum()))
+    indices = activations.topk(count).indices
+    columns = _columns(reading, layer - 1, indices, step.activations)
+    added = (columns.float().norm(dim=-1) * activations[indices].abs()).tolist()
+    words = raw_logits(reading, columns).topk(min(SHOWN_WORDS, reading.model.vocab_size)).indices.tolist()
+    neurons = zip(indices.tolist(), activations[indices].tolist(), added, map(tuple, words), strict=True)
+    return Firing(
+        layer=layer,
+        neurons=len(activations),
+        zeros=int((activations == 0).sum()),
+        strongest=tuple(Neuron(*neuron) for neuron in neurons),
+    )
+
+
+def _columns(reading: Reading, layer: int, indices: Tensor, like: Tensor) -> Tensor:
+    """Return what one unit of each neuron adds. Asked of the layer, not of its weights, which may be quantised."""
+    ones = torch.zeros(len(indices), len(like), dtype=like.dtype, device=like.device)
+    ones[torch.arange(len(indices), device=like.device), indices] = 1
+    columns: Tensor = reading.model.model.layers[layer].mlp.fc2(ones)
+    return columns
