@@ -28,7 +28,7 @@ from nanochat.recipe.conversations.mixture import conversations
 from nanochat.recipe.curve import Series, loss_curve
 from nanochat.recipe.optimizers import initialise
 from nanochat.recipe.packing import Document, Rows, cut, pack
-from nanochat.recipe.plan import Plan, Stage
+from nanochat.recipe.plan import Plan
 from nanochat.recipe.tokenizer import train_tokenizer
 from nanochat.recipe.training import TrainingOptions, train
 
@@ -50,8 +50,10 @@ class Run:
         return self.options.folder
 
 
-def run_recipe(run: Run, card: str) -> Path:
-    """Train the planned model, from wherever the folder's last run stopped; return the finished model's folder.
+def run_recipe(run: Run) -> tuple[NanoChatForCausalLM, Tokenizer, Path]:
+    """Train the planned model, from wherever the folder's last run stopped, and write it without its card.
+
+    Return the model, its tokenizer and the folder that holds both.
 
     Raises RecipeError where the corpus lacks a file.
     """
@@ -63,8 +65,8 @@ def run_recipe(run: Run, card: str) -> Path:
         train(model, rows, stage, run.options)
         draw_curve(run.folder)
     target = run.folder / "model"
-    save_folder(model, tokenizer, target, card, dtype=torch.bfloat16)
-    return target
+    save_folder(model, tokenizer, target, card="", dtype=torch.bfloat16)
+    return model, tokenizer, target
 
 
 def new_model(plan: Plan, tokenizer: Tokenizer) -> NanoChatForCausalLM:
@@ -75,15 +77,6 @@ def new_model(plan: Plan, tokenizer: Tokenizer) -> NanoChatForCausalLM:
     model.set_attn_implementation("eager")
     initialise(model, plan.seed)
     return model
-
-
-def load_stage(run: Run, stage: Stage) -> tuple[NanoChatForCausalLM, Tokenizer]:
-    """Return the model as the stage's last checkpoint holds it."""
-    tokenizer = _tokenizer(run)
-    model = new_model(run.plan, tokenizer)
-    state = torch.load(run.folder / f"{stage.name}.pt", weights_only=True, map_location="cpu")
-    model.load_state_dict(state["model"])
-    return model.eval(), tokenizer
 
 
 def validation_texts(folder: Path) -> list[str]:

@@ -61,12 +61,6 @@ def train(model: NanoChatForCausalLM, rows: Rows, stage: Stage, options: Trainin
     model.eval()
 
 
-def finished(stage: Stage, options: TrainingOptions) -> bool:
-    """Whether the stage's last checkpoint is that of its last step."""
-    path = _checkpoint_path(stage, options)
-    return path.exists() and torch.load(path, weights_only=True, mmap=True)["step"] >= stage.steps
-
-
 def _loss(model: NanoChatForCausalLM, batch: Batch) -> Tensor:
     """Return the mean loss in nats over the tokens that have a label."""
     hidden = model.model(batch.ids, position_ids=batch.positions, use_cache=False).last_hidden_state
