@@ -45,14 +45,14 @@ def train(model: NanoChatForCausalLM, rows: Rows, stage: Stage, options: Trainin
     """
     optimizers = optimizers_for(model, stage)
     first_step = _resume(model, optimizers, stage, options)
-    loss_of = torch.compile(_loss, dynamic=False) if options.compile else _loss
+    loss_of = compiled_loss() if options.compile else mean_loss
     source = batches(rows, stage.batch_rows, options.seed, first_step, options.device)
     saved_at = time.monotonic()
     model.train()
     with tqdm(total=stage.tokens, initial=first_step * stage.batch_tokens, unit="tok", desc=stage.name) as bar:
         meter = _Meter(stage, options.folder / "log.jsonl", bar)
         for step in range(first_step, stage.steps):
-            loss = _step(model, next(source), optimizers, learning_rate_share(stage, step), loss_of)
+            loss = training_step(model, next(source), optimizers, learning_rate_share(stage, step), loss_of)
             meter.add(step, loss)
             if time.monotonic() - saved_at > options.save_every_seconds:
                 _save(model, optimizers, step + 1, stage, options)
@@ -61,20 +61,29 @@ def train(model: NanoChatForCausalLM, rows: Rows, stage: Stage, options: Trainin
     model.eval()
 
 
-def _loss(model: NanoChatForCausalLM, batch: Batch) -> Tensor:
+Loss = Callable[[NanoChatForCausalLM, Batch], Tensor]
+
+
+def compiled_loss() -> Loss:
+    """Return the loss as one compiled piece for batches of one shape."""
+    return torch.compile(mean_loss, dynamic=False)
+
+
+def mean_loss(model: NanoChatForCausalLM, batch: Batch) -> Tensor:
     """Return the mean loss in nats over the tokens that have a label."""
     hidden = model.model(batch.ids, position_ids=batch.positions, use_cache=False).last_hidden_state
     logits = model.logits(hidden).flatten(0, 1).float()
     return F.cross_entropy(logits, batch.labels.flatten(), ignore_index=IGNORED)
 
 
-def _step(
+def training_step(
     model: NanoChatForCausalLM,
     batch: Batch,
     optimizers: list[Optimizer],
     rate_share: float,
-    loss_of: Callable[[NanoChatForCausalLM, Batch], Tensor],
+    loss_of: Loss,
 ) -> Tensor:
+    """Move the weights once, at a share of the peak rates; return the loss, still on its device."""
     with torch.autocast(model.device.type, dtype=torch.bfloat16):
         loss = loss_of(model, batch)
     loss.backward()

@@ -90,7 +90,7 @@ def test_the_loss_is_that_of_the_model_itself(tiny_model: NanoChatForCausalLM) -
     ids = torch.randint(0, 300, (2, 12))
     batch = Batch(ids[:, :-1], ids[:, 1:], torch.arange(11).expand(2, -1))
     with torch.inference_mode():
-        torch.testing.assert_close(training._loss(tiny_model, batch), tiny_model(ids, labels=ids).loss)
+        torch.testing.assert_close(training.mean_loss(tiny_model, batch), tiny_model(ids, labels=ids).loss)
 
 
 def test_every_weight_is_moved_by_exactly_one_optimizer() -> None:

@@ -1,0 +1,101 @@
+"""How fast the recipe trains, beside the same model trained the usual way; `python -m nanochat bench train`.
+
+The rival is `transformers.NanoChatForCausalLM` under bfloat16 autocast with AdamW, as its documentation trains it. Both
+read the same batch in the same process, step by step in turns, so that a machine that slows down slows both. The
+recipe's rows hold several documents and so do the rival's: it is given the same positions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from statistics import median
+
+import torch
+import transformers
+from torch import Tensor
+
+from nanochat.model.modeling_nanochat import NanoChatForCausalLM
+from nanochat.recipe.optimizers import initialise, optimizers_for
+from nanochat.recipe.packing import Batch, cut
+from nanochat.recipe.plan import Plan, Stage
+from nanochat.recipe.training import compiled_loss, training_step
+
+ROUNDS = 7
+WARMUP_ROUNDS = 2  # the first of the recipe's steps compiles
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSpeed:
+    """Medians over the rounds: tokens a second of both, and of the ratios round by round."""
+
+    recipe_tokens_per_second: float
+    rival_tokens_per_second: float
+    ratio: float
+
+
+def measure_training(plan: Plan, stage: Stage, device: torch.device) -> TrainingSpeed:
+    """Train the planned model on one batch of random documents, by the recipe and by the rival in turns."""
+    batch = _random_batch(plan, stage, device)
+    recipe, rival = _recipe_step(plan, stage, batch, device), _rival_step(plan, batch, device)
+    seconds = [(_seconds(recipe), _seconds(rival)) for _ in range(WARMUP_ROUNDS + ROUNDS)]
+    counted = seconds[WARMUP_ROUNDS:]
+    tokens = batch.ids.numel()
+    return TrainingSpeed(
+        tokens / median(ours for ours, _ in counted),
+        tokens / median(theirs for _, theirs in counted),
+        median(theirs / ours for ours, theirs in counted),
+    )
+
+
+def _recipe_step(plan: Plan, stage: Stage, batch: Batch, device: torch.device) -> Callable[[], object]:
+    model = NanoChatForCausalLM(plan.config(bos_token_id=0, eos_token_id=1)).to(device)
+    model.set_attn_implementation("eager")
+    initialise(model, plan.seed)
+    model.train()
+    optimizers, loss_of = optimizers_for(model, stage), compiled_loss()
+    return lambda: training_step(model, batch, optimizers, 1.0, loss_of).item()
+
+
+def _rival_step(plan: Plan, batch: Batch, device: torch.device) -> Callable[[], object]:
+    config = plan.config(bos_token_id=0, eos_token_id=1)
+    rival_config = transformers.NanoChatConfig(
+        vocab_size=config.vocab_size,
+        hidden_size=config.hidden_size,
+        intermediate_size=config.intermediate_size,
+        num_hidden_layers=config.num_hidden_layers,
+        num_attention_heads=config.num_attention_heads,
+        max_position_embeddings=config.max_position_embeddings,
+        pad_token_id=None,
+    )
+    model = transformers.NanoChatForCausalLM(rival_config).to(device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+
+    def step() -> object:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            loss: Tensor = model(batch.ids, position_ids=batch.positions, labels=batch.ids, use_cache=False).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return loss.item()
+
+    return step
+
+
+def _random_batch(plan: Plan, stage: Stage, device: torch.device) -> Batch:
+    random = Random(plan.seed)
+    documents = (
+        ([random.randrange(plan.vocab_size) for _ in range(120)], [1] * 120)
+        for _ in range(2 + stage.batch_tokens // 100)
+    )
+    rows = cut(documents, stage.sequence_length)
+    chosen = (part[: stage.batch_rows] for part in (rows.ids, rows.labels, rows.positions))
+    return Batch(*(torch.from_numpy(part).long().to(device) for part in chosen))
+
+
+def _seconds(step: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    step()  # ends in .item(), which waits for the device
+    return time.perf_counter() - started
