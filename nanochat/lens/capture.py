@@ -7,14 +7,16 @@ float32 and on the CPU: the newest rows up to a bound, since a vocabulary of 65,
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections import OrderedDict, deque
+from typing import Generic, TypeVar
 
 from torch import Tensor
 
-# 500 tokens of a vocabulary of 4,096; 120 of 65,536.
-TRACE_BYTES = 8_000_000 * 4
+T = TypeVar("T")
+
+# 500 tokens of a vocabulary of 8,192; 60 of 65,536.
+TRACE_BYTES = 16_000_000
 SHELF_BYTES = 256_000_000
 
 
@@ -42,26 +44,26 @@ class Trace:
         return self._rows[place - kept_from] if kept_from <= place < len(self.ids) else None
 
 
-class Shelf:
-    """The latest traces of all visitors, under keys that cannot be guessed; the longest unused make room."""
+class Shelf(Generic[T]):
+    """The latest thing of each visitor, by a key; what was unused longest makes room for the rest."""
 
     def __init__(self, most_bytes: int = SHELF_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._traces: OrderedDict[str, Trace] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[T, int]] = OrderedDict()
         self._changed = threading.Lock()
 
-    def put(self, trace: Trace) -> str:
-        """Keep a trace and return its key."""
-        key = secrets.token_urlsafe(12)
+    def put(self, key: str, thing: T, size_bytes: int) -> None:
+        """Keep a thing under a key, in place of what was there. A thing that is too large is kept alone."""
         with self._changed:
-            self._traces[key] = trace
-            while len(self._traces) > 1 and sum(kept.size_bytes for kept in self._traces.values()) > self._most_bytes:
-                self._traces.popitem(last=False)
-        return key
+            self._kept[key] = (thing, size_bytes)
+            self._kept.move_to_end(key)
+            while len(self._kept) > 1 and sum(size for _, size in self._kept.values()) > self._most_bytes:
+                self._kept.popitem(last=False)
 
-    def get(self, key: str) -> Trace | None:
-        """Return a trace, or None when it has made room for others."""
+    def get(self, key: str) -> T | None:
+        """Return a thing, or None when it has made room for others."""
         with self._changed:
-            if key in self._traces:
-                self._traces.move_to_end(key)
-            return self._traces.get(key)
+            if key not in self._kept:
+                return None
+            self._kept.move_to_end(key)
+            return self._kept[key][0]

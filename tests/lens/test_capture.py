@@ -51,13 +51,11 @@ def test_a_row_is_a_copy() -> None:
 
 
 def test_the_shelf_forgets_what_was_unused_longest() -> None:
-    shelf = Shelf(most_bytes=2 * 40)
-    keys = []
+    shelf: Shelf[int] = Shelf(most_bytes=2 * 40)
     for number in range(3):
-        trace = Trace()
-        trace.token(number, torch.zeros(10))
-        keys.append(shelf.put(trace))
-        shelf.get(keys[0])
-    assert [shelf.get(key) is None for key in keys] == [False, True, False]
+        shelf.put(str(number), number, 40)
+        shelf.get("0")
+    assert [shelf.get(key) for key in "012"] == [0, None, 2]
     assert shelf.get("no such key") is None
-    assert len(set(keys)) == 3
+    shelf.put("2", 9, 1_000)
+    assert [shelf.get(key) for key in "02"] == [None, 9]

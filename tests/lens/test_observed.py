@@ -1,0 +1,82 @@
+"""An observed answer is the same answer, and what is remembered of it is what its reader got."""
+
+from __future__ import annotations
+
+from nanochat import NanoChatForCausalLM
+from nanochat.chat.conversation import Message
+from nanochat.chat.events import Done, Started, Token
+from nanochat.chat.sampling import SamplingSettings
+from nanochat.chat.template import ChatTemplate
+from nanochat.lens.observed import ObservedEngine, answered
+from tests.chat.engines import asked, done, engine_of, tokens
+
+SETTINGS = SamplingSettings(temperature=1.0, max_tokens=12, seed=5)
+
+
+def test_an_observed_answer_is_the_engines_and_is_remembered_whole(
+    tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate
+) -> None:
+    plain = done(engine_of(tiny_model, tiny_template).stream(asked("Why?"), SETTINGS))
+    engine = ObservedEngine(engine_of(tiny_model, tiny_template))
+    events = list(engine.stream(asked("Why?"), SETTINGS, session="ann"))
+    assert done(events).message == plain.message
+    seen = engine.latest("ann")
+    assert seen is not None
+    assert seen.finished
+    assert seen.tokens == tuple(tokens(events))
+    assert seen.ids == (*tiny_template.prompt(asked("Why?")), *(plain.message.ids or ()))
+    assert seen.trace.ids == list(plain.message.ids or ())
+    assert answered(seen, tiny_template) == (asked("Why?").append(plain.message), 0)
+    assert engine.latest("bob") is None
+
+
+def test_a_drawn_seed_is_remembered_so_that_the_answer_can_be_replayed(
+    tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate
+) -> None:
+    engine = ObservedEngine(engine_of(tiny_model, tiny_template))
+    first = done(engine.stream(asked("Why?"), SamplingSettings(max_tokens=8), session="ann"))
+    seen = engine.latest("ann")
+    assert seen is not None
+    assert seen.settings.seed == first.seed
+    assert done(engine.stream(seen.conversation, seen.settings)).message == first.message
+
+
+def test_while_it_is_made_and_after_it_was_stopped_an_answer_is_what_its_reader_has(
+    tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate
+) -> None:
+    engine = ObservedEngine(engine_of(tiny_model, tiny_template))
+    stream = engine.stream(asked("Why?"), SETTINGS, session="ann")
+    got: list[Token] = []
+    for event in stream:
+        got += [event] if isinstance(event, Token) else []
+        seen = engine.latest("ann")
+        if seen is not None or isinstance(event, Started | Token):
+            assert seen is not None
+            assert seen.tokens == tuple(got)
+        if len(got) == 3:
+            break
+    stream.close()
+    assert engine.engine.live_requests == 0
+    seen = engine.latest("ann")
+    assert seen is not None
+    assert not seen.finished
+    assert len(answered(seen, tiny_template)[0].messages[-1].ids or ()) == 3
+
+
+def test_a_continued_answer_is_one_message_with_what_was_there(
+    tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate
+) -> None:
+    begun = tuple(tiny_template.encode("The fox"))
+    conversation = asked("Who?").append(Message("assistant", "The fox", begun))
+    engine = ObservedEngine(engine_of(tiny_model, tiny_template))
+    message = done(engine.stream(conversation, SETTINGS, session="ann")).message
+    seen = engine.latest("ann")
+    assert seen is not None
+    assert answered(seen, tiny_template) == (asked("Who?").append(message), len(begun))
+
+
+def test_nobody_in_particular_is_not_observed(tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate) -> None:
+    engine = ObservedEngine(engine_of(tiny_model, tiny_template))
+    events = list(engine.stream(asked("Why?"), SETTINGS))
+    assert isinstance(events[-1], Done)
+    assert engine.latest("") is None
