@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT, MARGIN = 720, 320, 44
-SMOOTHING = 0.9  # share of the past in each smoothed value
+SMOOTHING = 0.6  # share of the past in each smoothed value; the log holds means of several steps already
 TICKS = 5
 COLOURS = ("#3b6fb6", "#b6613b", "#5a8f3c", "#8a5ab6")
 

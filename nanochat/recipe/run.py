@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,7 @@ def run_recipe(run: Run) -> tuple[NanoChatForCausalLM, Tokenizer, Path]:
         draw_curve(run.folder)
     target = run.folder / "model"
     save_folder(model, tokenizer, target, card="", dtype=torch.bfloat16)
+    shutil.copy(run.folder / "loss.svg", target)
     return model, tokenizer, target
 
 
@@ -85,12 +87,13 @@ def validation_texts(folder: Path) -> list[str]:
 
 
 def draw_curve(folder: Path) -> None:
-    """Write `loss.svg` from `log.jsonl`."""
-    series: dict[str, list[tuple[float, float]]] = {}
+    """Write `loss.svg` from `log.jsonl`. What a killed run read past its checkpoint was read again, and counts once."""
+    losses: dict[str, dict[int, float]] = {}
     for line in (folder / "log.jsonl").read_text().splitlines():
         record = json.loads(line)
-        series.setdefault(record["stage"], []).append((record["tokens"], record["loss"]))
-    (folder / "loss.svg").write_text(loss_curve([Series(name, points) for name, points in series.items()]))
+        losses.setdefault(record["stage"], {})[record["tokens"]] = record["loss"]
+    series = [Series(name, sorted(points.items())) for name, points in losses.items()]
+    (folder / "loss.svg").write_text(loss_curve(series))
 
 
 def _tokenizer(run: Run) -> Tokenizer:
