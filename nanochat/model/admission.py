@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 from transformers.activations import ACT2FN
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from nanochat.errors import CheckpointError
 from nanochat.model.configuration_nanochat import NanoChatConfig
@@ -34,6 +36,9 @@ LARGEST = {
     "max_position_embeddings": 10_000_000,
     "head_dim": 4096,
 }
+FRACTIONS = {"rms_norm_eps", "final_logit_softcapping", "qk_scale"}
+# These may be null in the file.
+OPTIONAL = {"num_key_value_heads", "head_dim", "final_logit_softcapping", "rope_parameters"}
 # What is read of a config.json: our own fields, and what transformers 4 wrote in place of rope_parameters. Others could
 # ask transformers to fetch and run code.
 FIELDS = {*NanoChatConfig.__annotations__, "head_dim", "rope_theta", "rope_scaling"}
@@ -48,20 +53,18 @@ def read_config(folder: Path) -> NanoChatConfig:
     if values.get("quantization_config"):
         raise CheckpointError("config.json describes quantized weights, which are not read.")
     try:
+        _check_numbers(values)
         config = NanoChatConfig(**{name: value for name, value in values.items() if name in FIELDS})
-        _check_sizes(config)
+        check_sizes(config)
         return config
     except (StrictDataclassError, ValueError, TypeError, KeyError, AttributeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(f"config.json does not describe a nanochat model: {reason}") from error
 
 
-def _check_sizes(config: NanoChatConfig) -> None:
+def check_sizes(config: NanoChatConfig) -> None:
     """Raises ValueError for sizes of which no model can be made."""
-    for name, largest in LARGEST.items():
-        value = getattr(config, name, 2)
-        if type(value) is not int or not 1 <= value <= largest:
-            raise ValueError(f"{name} is {str(value)[:50]}, not a whole number from 1 to {largest:,}.")
+    _check_numbers(vars(config))
     heads, kv_heads = config.num_attention_heads, config.num_key_value_heads or 1
     if heads % kv_heads:
         raise ValueError(f"num_attention_heads is {heads}, no multiple of num_key_value_heads, {kv_heads}.")
@@ -69,6 +72,21 @@ def _check_sizes(config: NanoChatConfig) -> None:
         raise ValueError(f"hidden_size is {config.hidden_size}, no multiple of twice num_attention_heads, {heads}.")
     if config.hidden_act not in ACT2FN:
         raise ValueError(f"hidden_act is {config.hidden_act[:50]!r}, which transformers does not know.")
+
+
+def _check_numbers(values: dict[str, Any]) -> None:
+    """Raises ValueError for a number out of its bounds, as far as `values` has it."""
+    given = {name: value for name, value in values.items() if value is not None or name not in OPTIONAL}
+    for name in LARGEST.keys() & given.keys():
+        if type(given[name]) is not int or not 1 <= given[name] <= LARGEST[name]:
+            raise ValueError(f"{name} is {str(given[name])[:50]}, not a whole number from 1 to {LARGEST[name]:,}.")
+    for name in FRACTIONS & given.keys():
+        if type(given[name]) not in (int, float) or not 0 < given[name] < 1e6:
+            raise ValueError(f"{name} is {str(given[name])[:50]}, not a number above 0.")
+    rope = given.get("rope_parameters") or {}
+    kind = rope.get("rope_type", "default") if isinstance(rope, dict) else None
+    if not isinstance(kind, str) or kind not in {"default", *ROPE_INIT_FUNCTIONS}:
+        raise ValueError(f"rope_parameters are of type {str(kind)[:50]!r}, which transformers does not know.")
 
 
 def read_tokenizer(folder: Path, config: NanoChatConfig) -> PreTrainedTokenizerFast:
@@ -86,6 +104,12 @@ def read_tokenizer(folder: Path, config: NanoChatConfig) -> PreTrainedTokenizerF
         )
     names = read_json(folder / "tokenizer_config.json") if (folder / "tokenizer_config.json").exists() else {}
     template = folder / "chat_template.jinja"
+    chat_template = template.read_text() if template.exists() else names.get("chat_template")
+    return chat_tokenizer(backend, config.max_position_embeddings, chat_template)
+
+
+def chat_tokenizer(backend: Tokenizer, context_tokens: int, chat_template: str | None) -> PreTrainedTokenizerFast:
+    """Put transformers' interface around a tokenizer that has nanochat's control tokens."""
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         bos_token="<|bos|>",
@@ -93,8 +117,8 @@ def read_tokenizer(folder: Path, config: NanoChatConfig) -> PreTrainedTokenizerF
         pad_token="<|assistant_end|>",
         padding_side="left",
         clean_up_tokenization_spaces=False,
-        model_max_length=config.max_position_embeddings,
-        chat_template=template.read_text() if template.exists() else names.get("chat_template"),
+        model_max_length=context_tokens,
+        chat_template=chat_template,
     )
 
 

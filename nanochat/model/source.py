@@ -44,11 +44,19 @@ def parse_source(text: str) -> LocalSource | HubSource:
     """
     if text == EMBEDDED:
         return LocalSource(PRETRAINED)
-    # A NUL byte makes the operating system's calls raise instead of answering no.
-    folder = Path(text.replace("\0", "")).expanduser()
-    if text.strip() and folder.is_dir():
+    if folder := _existing_folder(text):
         return LocalSource(folder)
     matched = _HUB_ID.fullmatch(text)
     if not matched:
         raise CheckpointError(f"The model {text[:200]!r} is not found: it must be {ALLOWED}.")
     return HubSource(matched["repository"], matched["revision"])
+
+
+def _existing_folder(text: str) -> Path | None:
+    """Return the folder of that name, ~ for the home; no name at all is none, rather than the current one."""
+    try:
+        folder = Path(text).expanduser()
+        return folder if text.strip() and folder.is_dir() else None
+    # A NUL byte, more characters than a name may have, somebody's home who is not there.
+    except (ValueError, OSError, RuntimeError):
+        return None
