@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,15 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from gradio_client import Client
 from gradio_client.client import Job
 
+from tests.server import Server
 from tests.zerogpu.device_api import DeviceAPI
 
-ROOT = Path(__file__).parents[2]
-START_SECONDS = 120
 # What the engine believes of the GPU: cold start in seconds, tokens a second read and written. Slow enough that a busy
 # machine keeps up with it, or so fast that a slow model meets its deadline within a test.
 PATIENT = (5.0, 2000.0, 20.0)
@@ -29,47 +24,20 @@ HURRIED = (0.5, 2000.0, 100.0)
 Events = list[dict[str, Any]]
 
 
-class Space:
-    """One running Space: its process, its address, and the file that makes its model slow or broken."""
+class Space(Server):
+    """A running Space, and the file that makes its model slow or broken."""
 
-    def __init__(self, script: str, model: Path, api: DeviceAPI, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, script: str, model: Path, api: DeviceAPI, folder: Path, **environment: str) -> None:
         self._mishap = folder / "mishap"
         self._mishap.write_text("")
-        self.log = folder / "log"
-        environment = os.environ | {
+        space = {
             "SPACES_ZERO_GPU": "true",
             "SPACES_ZERO_DEVICE_API_URL": api.url,
             "ZEROGPU_OFFLOAD_DIR": str(folder / "tensors"),
             "SPACE_TEST_MISHAP": str(self._mishap),
             "NANOCHAT_MODEL": str(model),
-            "GRADIO_SERVER_NAME": "127.0.0.1",
-            "GRADIO_SERVER_PORT": str(port),
-            "GRADIO_ANALYTICS_ENABLED": "False",
-            "HF_HUB_OFFLINE": "1",
-            # A forked worker must not wait for threads that only main has.
-            "OMP_NUM_THREADS": "1",
-            "TOKENIZERS_PARALLELISM": "false",
         }
-        command = [sys.executable, "-m", "tests.zerogpu.run_space", script]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
-        self._wait_until_up()
-
-    def _wait_until_up(self) -> None:
-        patience = time.monotonic() + START_SECONDS
-        while time.monotonic() < patience and self.process.poll() is None:
-            try:
-                httpx.get(f"{self.url}/config", timeout=5).raise_for_status()
-            except httpx.HTTPError:
-                time.sleep(0.3)
-            else:
-                return
-        self.close()
-        pytest.fail(f"The Space did not start:\n{self.log.read_text()[-4000:]}")
+        super().__init__([sys.executable, "-m", "tests.zerogpu.run_space", script], folder, space | environment)
 
     @contextmanager
     def mishap(self, kind: str) -> Iterator[None]:
@@ -82,14 +50,6 @@ class Space:
 
     def visitor(self, **headers: str) -> Client:
         return Client(self.url, verbose=False, headers=headers)
-
-    def close(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 def ask(visitor: Client, text: str, speed: tuple[float, ...] = PATIENT, **settings: object) -> Job:
