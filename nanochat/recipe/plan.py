@@ -37,7 +37,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole run: the shape of the model, its stages in order, and the seed of everything random."""
+    """A whole run: the shape of the model, its stages in order, and the seed of everything random.
+
+    conversation_scale: multiplies how many conversations of each subject the recipe makes.
+    """
 
     hidden_size: int
     num_hidden_layers: int
@@ -46,6 +49,7 @@ class Plan:
     pretrain: Stage
     finetune: Stage
     max_position_embeddings: int = 1_024
+    conversation_scale: float = 1.0
     seed: int = 20_260_101
 
     def config(self, bos_token_id: int, eos_token_id: int) -> NanoChatConfig:

@@ -128,7 +128,7 @@ def _finetune_rows(run: Run, tokenizer: Tokenizer) -> Rows:
     template = ChatTemplate(tokenizer)
     rendered = (
         template.render(Conversation.from_messages(made["messages"]))
-        for made in conversations(run.corpus, run.plan.seed)
+        for made in conversations(run.corpus, run.plan.seed, scale=run.plan.conversation_scale)
     )
     return pack(rendered, run.plan.finetune.sequence_length)
 

@@ -106,14 +106,16 @@ class _Meter:
     def add(self, step: int, loss: Tensor) -> None:
         self._losses.append(loss)
         self._bar.update(self._stage.batch_tokens)
-        if len(self._losses) < LOG_EVERY_STEPS:
-            return
+        if len(self._losses) == LOG_EVERY_STEPS or step + 1 == self._stage.steps:
+            self._write(step + 1)
+
+    def _write(self, steps: int) -> None:
         # Reading the loss waits for the device, so it is read only here.
         mean = torch.stack(self._losses).mean().item()
         speed = len(self._losses) * self._stage.batch_tokens / (time.monotonic() - self._since)
         self._bar.set_postfix(loss=f"{mean:.3f}")
-        tokens = (step + 1) * self._stage.batch_tokens
-        record = {"stage": self._stage.name, "step": step + 1, "tokens": tokens, "loss": round(mean, 4)}
+        tokens = steps * self._stage.batch_tokens
+        record = {"stage": self._stage.name, "step": steps, "tokens": tokens, "loss": round(mean, 4)}
         with self._log.open("a") as file:
             file.write(json.dumps({**record, "tokens_per_second": round(speed)}) + "\n")
         self._losses, self._since = [], time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, pairwise
 from random import Random
 
 import numpy as np
@@ -28,7 +28,7 @@ def pieces(rows: Rows) -> list[tuple[list[int], list[int]]]:
     found = []
     for ids, labels, positions in zip(rows.ids, rows.labels, rows.positions, strict=True):
         starts = [*np.flatnonzero(positions == 0), len(positions)]
-        for start, end in zip(starts, starts[1:], strict=False):
+        for start, end in pairwise(starts):
             assert positions[start:end].tolist() == list(range(end - start))
             found.append((ids[start:end].tolist(), labels[start:end].tolist()))
     return found
