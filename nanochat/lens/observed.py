@@ -17,6 +17,8 @@ from nanochat.chat.events import Done, Event, Started, Token
 from nanochat.chat.sampling import SamplingSettings
 from nanochat.chat.template import ChatTemplate
 from nanochat.lens.capture import Shelf, Trace
+from nanochat.lens.look import Lens
+from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,10 +39,16 @@ class Observation:
 
 
 class ObservedEngine(Engine):
-    """Answers with another engine, and can be asked about the latest answer of each session."""
+    """Answers with another engine, and can be asked about the latest answer of each session.
 
-    def __init__(self, engine: LocalEngine, shelf: Shelf[Observation] | None = None) -> None:
+    `lens` looks into the model that answers.
+    """
+
+    def __init__(
+        self, engine: LocalEngine, model: NanoChatForCausalLM, shelf: Shelf[Observation] | None = None
+    ) -> None:
         self.engine = engine
+        self.lens = Lens(model)
         self._shelf = shelf or Shelf()
 
     def stream(

@@ -17,7 +17,7 @@ def test_an_observed_answer_is_the_engines_and_is_remembered_whole(
     tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate
 ) -> None:
     plain = done(engine_of(tiny_model, tiny_template).stream(asked("Why?"), SETTINGS))
-    engine = ObservedEngine(engine_of(tiny_model, tiny_template))
+    engine = ObservedEngine(engine_of(tiny_model, tiny_template), tiny_model)
     events = list(engine.stream(asked("Why?"), SETTINGS, session="ann"))
     assert done(events).message == plain.message
     seen = engine.latest("ann")
@@ -33,7 +33,7 @@ def test_an_observed_answer_is_the_engines_and_is_remembered_whole(
 def test_a_drawn_seed_is_remembered_so_that_the_answer_can_be_replayed(
     tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate
 ) -> None:
-    engine = ObservedEngine(engine_of(tiny_model, tiny_template))
+    engine = ObservedEngine(engine_of(tiny_model, tiny_template), tiny_model)
     first = done(engine.stream(asked("Why?"), SamplingSettings(max_tokens=8), session="ann"))
     seen = engine.latest("ann")
     assert seen is not None
@@ -44,7 +44,7 @@ def test_a_drawn_seed_is_remembered_so_that_the_answer_can_be_replayed(
 def test_while_it_is_made_and_after_it_was_stopped_an_answer_is_what_its_reader_has(
     tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate
 ) -> None:
-    engine = ObservedEngine(engine_of(tiny_model, tiny_template))
+    engine = ObservedEngine(engine_of(tiny_model, tiny_template), tiny_model)
     stream = engine.stream(asked("Why?"), SETTINGS, session="ann")
     got: list[Token] = []
     for event in stream:
@@ -68,7 +68,7 @@ def test_a_continued_answer_is_one_message_with_what_was_there(
 ) -> None:
     begun = tuple(tiny_template.encode("The fox"))
     conversation = asked("Who?").append(Message("assistant", "The fox", begun))
-    engine = ObservedEngine(engine_of(tiny_model, tiny_template))
+    engine = ObservedEngine(engine_of(tiny_model, tiny_template), tiny_model)
     message = done(engine.stream(conversation, SETTINGS, session="ann")).message
     seen = engine.latest("ann")
     assert seen is not None
@@ -76,7 +76,7 @@ def test_a_continued_answer_is_one_message_with_what_was_there(
 
 
 def test_nobody_in_particular_is_not_observed(tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate) -> None:
-    engine = ObservedEngine(engine_of(tiny_model, tiny_template))
+    engine = ObservedEngine(engine_of(tiny_model, tiny_template), tiny_model)
     events = list(engine.stream(asked("Why?"), SETTINGS))
     assert isinstance(events[-1], Done)
     assert engine.latest("") is None
