@@ -14,13 +14,14 @@ from typing import Any, TypeAlias
 
 from nanochat.chat.conversation import Message, Part, Role
 from nanochat.errors import InvalidMessageError
-from nanochat.ui.numbers import details, headline
+from nanochat.ui.numbers import ENDINGS, details, headline, waiting_words
 from nanochat.ui.reply import Reply, content_of
 
 Bubble: TypeAlias = dict[str, Any]
 
 CALCULATOR = "calculator"
 NUMBERS = "numbers"
+WAITING = "waiting"
 
 _TITLE = re.compile(r"Calculator: (?P<fence>`+) (?P<expression>.*) (?P=fence)", re.DOTALL)
 _RESULT = re.compile(r"= (?P<output>.*)", re.DOTALL)
@@ -30,9 +31,23 @@ _NO_RESULT = "gave no result"
 def drawn(reply: Reply) -> list[Bubble]:
     """Return the bubbles of a reply, its numbers last."""
     bubbles = list(_drawn_parts(reply.parts))
+    waiting = waiting_words(reply)
+    if waiting:
+        bubbles.append(_panel(WAITING, waiting, "", status="pending"))
     if reply.begun:
         bubbles.append(_panel(NUMBERS, headline(reply), details(reply)))
     return bubbles
+
+
+def marked_as_stopped(bubbles: list[Bubble]) -> list[Bubble]:
+    """Return the bubbles with the numbers of the last answer saying that it was stopped, if it has no ending yet.
+
+    Once it is stopped an answer cannot say so itself.
+    """
+    metadata = bubbles[-1].get("metadata") if bubbles else None
+    if not metadata or metadata.get("id") != NUMBERS or any(word in metadata["title"] for word in ENDINGS):
+        return bubbles
+    return [*bubbles[:-1], {**bubbles[-1], "metadata": {**metadata, "title": f"{metadata['title']} · stopped"}}]
 
 
 def shown_parts(parts: Iterable[Part]) -> tuple[Part, ...]:
@@ -50,6 +65,8 @@ def read(history: object) -> tuple[Message, ...]:
     turns: list[tuple[Role, list[Part]]] = []
     for bubble in history:
         role, parts = _read_bubble(bubble)
+        if parts is None:
+            continue
         if role == "user":
             # A question may stand without an answer: it was refused, or stopped before the first word.
             if turns and turns[-1][0] == "user":
@@ -101,7 +118,8 @@ def _code(text: str) -> str:
     return f"{fence} {text} {fence}"
 
 
-def _read_bubble(bubble: object) -> tuple[Role, list[Part]]:
+def _read_bubble(bubble: object) -> tuple[Role, list[Part] | None]:
+    """Return whose bubble it is and what it says: None for one that only says that nothing was said yet."""
     role = bubble.get("role") if isinstance(bubble, dict) else None
     if not isinstance(bubble, dict) or role not in ("user", "assistant"):
         raise InvalidMessageError("The history of a chat holds messages of the user and the assistant only.")
@@ -111,7 +129,9 @@ def _read_bubble(bubble: object) -> tuple[Role, list[Part]]:
     return role, [Part("text", _read_text(bubble.get("content")))]
 
 
-def _read_panel(metadata: dict[str, object]) -> list[Part]:
+def _read_panel(metadata: dict[str, object]) -> list[Part] | None:
+    if metadata.get("id") == WAITING:
+        return None
     title = _TITLE.fullmatch(str(metadata["title"]))
     if metadata.get("id") != CALCULATOR or title is None:
         return []

@@ -8,12 +8,14 @@ request of the wrong shape is refused in one sentence.
 from __future__ import annotations
 
 import html
+from abc import ABCMeta
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 import gradio as gr
 from gradio.block_function import BlockFunction
+from gradio.component_meta import ComponentMeta
 from gradio.components.chatbot import ChatbotDataMessages
 
 from nanochat.errors import NanoChatError
@@ -44,7 +46,14 @@ def refusal(words: str) -> gr.Error:
     return gr.Error(words, title="nanochat", print_exception=False)
 
 
-class TextChatbot(gr.Chatbot):
+class StubFree(ComponentMeta):
+    """Makes components without writing a .pyi file beside this module, as Gradio does for each new class."""
+
+    def __new__(cls, name: str, bases: tuple[type, ...], attributes: dict[str, Any]) -> type:
+        return ABCMeta.__new__(cls, name, bases, attributes)
+
+
+class TextChatbot(gr.Chatbot, metaclass=StubFree):
     """A chatbot of texts, kept as they are: no file and no component comes in, and no indentation is lost."""
 
     is_template = True
@@ -54,6 +63,15 @@ class TextChatbot(gr.Chatbot):
 
     def postprocess(self, value: list[Any] | None) -> ChatbotDataMessages:
         return super().postprocess(_texts(value or []))
+
+
+class SettingSlider(gr.Slider, metaclass=StubFree):
+    """A slider that leaves it to the settings to judge a value: one rule and one sentence for page and API."""
+
+    is_template = True
+
+    def preprocess(self, payload: float) -> float:
+        return payload
 
 
 class GuardedBlocks(gr.Blocks):

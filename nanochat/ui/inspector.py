@@ -48,8 +48,10 @@ class Inspector:
         self.seen: gr.State = gr.State(None)
         self.selected: gr.State = gr.State(None)
         self.clock = gr.Timer(LOOK_SECONDS, active=False)
-        self.tokens = gr.HTML(chips_html((), ()), js_on_load=script, elem_id="inside-tokens", padding=False)
-        self.choices = gr.HTML(js_on_load=script, elem_id="inside-choices", padding=False)
+        self.tokens = gr.HTML(
+            chips_html((), ()), js_on_load=script, elem_id="inside-tokens", apply_default_css=False, padding=False
+        )
+        self.choices = gr.HTML(js_on_load=script, elem_id="inside-choices", apply_default_css=False, padding=False)
         low, high = LIMITS["temperature"].lowest, LIMITS["temperature"].highest
         self.temperature = gr.Slider(
             low, high, step=0.05, label="What if the temperature were", visible=False, elem_id="inside-temperature"
@@ -187,7 +189,10 @@ def begun_branch(
 def _folded(title: str, script: str) -> gr.HTML:
     with gr.Accordion(title, open=False):
         return gr.HTML(
-            '<p class="inside-note">Click a token of the answer first.</p>', js_on_load=script, padding=False
+            '<p class="inside-note">Click a token of the answer first.</p>',
+            js_on_load=script,
+            apply_default_css=False,
+            padding=False,
         )
 
 

@@ -30,9 +30,10 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Why there is no model, in words for the visitor."""
+    """Why there is no model, in words for the visitor; after a `final` failure trying again is of no use."""
 
     reason: str
+    final: bool = False
 
 
 class ModelLoader(Generic[Loaded]):
@@ -42,13 +43,13 @@ class ModelLoader(Generic[Loaded]):
         self._load = load
         self._lock = threading.Lock()
         self._settled = threading.Event()
-        self._running = False
+        self._running = self._final = False
         self.status: Loading | Failed | Loaded = Loading()
 
     def start(self) -> None:
         """Load beside the caller; does nothing while loading or when the model is there."""
         with self._lock:
-            if self._running or not isinstance(self.status, Loading | Failed):
+            if self._running or not self._startable():
                 return
             self._running = True
             self._settled.clear()
@@ -56,8 +57,8 @@ class ModelLoader(Generic[Loaded]):
         threading.Thread(target=self._run, name="model-loader", daemon=True).start()
 
     def load_here(self) -> None:
-        """Load in the caller's thread: on ZeroGPU weights reach the GPU only from the main thread at the start."""
-        self._running = True
+        """Load in the caller's thread, once and for all: on ZeroGPU only what the main thread loads reaches the GPU."""
+        self._running = self._final = True
         self._run()
 
     def wait(self, seconds: float) -> bool:
@@ -74,12 +75,15 @@ class ModelLoader(Generic[Loaded]):
             raise CheckpointError("The model is being loaded once more: try again in a moment.")
         return status
 
+    def _startable(self) -> bool:
+        return isinstance(self.status, Loading) or (isinstance(self.status, Failed) and not self.status.final)
+
     def _run(self) -> None:
-        outcome: Failed | Loaded = Failed(_UNEXPECTED)
+        outcome: Failed | Loaded = Failed(_UNEXPECTED, self._final)
         try:
             outcome = self._load(self._report)
         except NanoChatError as error:
-            outcome = Failed(str(error))
+            outcome = Failed(str(error), self._final)
         finally:
             # An error nobody foresaw goes on to the log; the page must not wait for ever all the same.
             with self._lock:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from nanochat.chat.events import Done
+from nanochat.chat.events import Done, GPUWait, PrefillProgress, Queued
 from nanochat.ui.reply import Reply
+
+# A word that comes and goes within half a second is a flicker, not news.
+FELT_SECONDS = 0.5
+
+ENDINGS = ("finished", "cut: out of time", "cut: max tokens", "cut: context full", "stopped")
 
 
 def headline(reply: Reply) -> str:
@@ -24,11 +29,9 @@ def headline(reply: Reply) -> str:
 
 def ending(done: Done) -> str:
     """Say why an answer ended."""
-    if done.finish_reason == "stop":
-        return "finished"
-    if done.finish_reason == "deadline":
-        return "cut: out of time"
-    return "cut: context full" if done.context_tokens >= done.context_limit else "cut: max tokens"
+    if done.finish_reason == "length" and done.context_tokens >= done.context_limit:
+        return "cut: context full"
+    return {"stop": "finished", "deadline": "cut: out of time", "length": "cut: max tokens"}[done.finish_reason]
 
 
 def details(reply: Reply) -> str:
@@ -46,9 +49,26 @@ def details(reply: Reply) -> str:
         done = reply.done
         lines.append(f"Read in {_seconds(done.prefill_seconds)}, written in {_seconds(done.decode_seconds)}.")
         lines.append(f"Context: {done.context_tokens:,} of {done.context_limit:,} tokens are in use.")
+    if reply.gpu_used:
+        used, estimated = reply.gpu_used.used_seconds, reply.gpu_used.estimated_seconds
+        lines.append(f"GPU: {_seconds(used)} used, {_seconds(estimated)} asked for.")
     if reply.started:
         lines.append(f"Seed {reply.started.seed}: with it, the same chat and the same settings give the same answer.")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def waiting_words(reply: Reply) -> str | None:
+    """Say what a reply waits for once the wait is long enough to be felt; None when there is nothing to say."""
+    waited = (reply.latest_at or reply.asked_at) - reply.asked_at
+    if reply.waiting is None or waited < FELT_SECONDS:
+        return None
+    match reply.waiting:
+        case Queued(position=position):
+            return "Waiting for a free place: yours is next" if position == 1 else f"Waiting: {position - 1} before you"
+        case GPUWait(estimated_seconds=seconds):
+            return f"Waiting for a GPU, asked for {seconds:.0f} s"
+        case PrefillProgress(done_tokens=done, total_tokens=total):
+            return f"Reading: {done:,} of {total:,} tokens"
 
 
 def _meter(reply: Reply) -> str:

@@ -6,10 +6,24 @@ A reply that is stopped halfway has no `Done`, so everything shown is kept here 
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from nanochat.chat.conversation import Message, Part
-from nanochat.chat.events import Done, Event, PrefillProgress, Queued, Started, Token, ToolCall, ToolResult
+from nanochat.chat.events import (
+    Done,
+    Event,
+    GPUUsed,
+    GPUWait,
+    PrefillProgress,
+    Queued,
+    Started,
+    Token,
+    ToolCall,
+    ToolResult,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +35,9 @@ class Reply:
     latest_at: float | None = None
     parts: tuple[Part, ...] = ()
     ids: tuple[int, ...] = ()
-    waiting: Queued | PrefillProgress | None = None
+    waiting: Queued | GPUWait | PrefillProgress | None = None
     started: Started | None = None
+    gpu_used: GPUUsed | None = None
     done: Done | None = None
 
     @property
@@ -48,23 +63,42 @@ def parts_of(message: Message) -> tuple[Part, ...]:
 
 
 def after(reply: Reply, event: Event, now: float) -> Reply:
-    """Return the reply after one more event, which came at `now`."""
+    """Return the reply after one more event, which came at `now`; an event of an unknown kind changes nothing else."""
+    reply = replace(reply, latest_at=now)
     match event:
-        case Queued() | PrefillProgress():
+        case Queued() | GPUWait() | PrefillProgress():
             return replace(reply, waiting=event)
         case Started():
             return replace(reply, started=event)
         case Token():
             first_token_at = now if reply.first_token_at is None else reply.first_token_at
-            reply = replace(reply, ids=(*reply.ids, event.id), first_token_at=first_token_at, latest_at=now)
+            reply = replace(reply, ids=(*reply.ids, event.id), first_token_at=first_token_at)
             return replace(reply, parts=_with_text(reply.parts, event.text), waiting=None)
         case ToolCall():
             return replace(reply, parts=(*reply.parts, Part("python", event.expression)))
         case ToolResult(output=str(output)):
             return replace(reply, parts=(*reply.parts, Part("python_output", output)))
+        case GPUUsed():
+            return replace(reply, gpu_used=event)
         case Done():
             return replace(reply, done=event, parts=parts_of(event.message), waiting=None)
     return reply
+
+
+def replies(
+    events: Generator[Event, None, None], clock: Callable[[], float] = time.monotonic
+) -> Generator[Reply, None, None]:
+    """Yield the reply as it stands after each event. Closing this generator closes the events'."""
+    reply = Reply(asked_at=clock())
+    with closing(events):
+        for event in events:
+            reply = after(reply, event, clock())
+            yield reply
+
+
+def is_first_token(reply: Reply) -> bool:
+    """Whether this is the state that a reader waits for most."""
+    return len(reply.ids) == 1 and reply.done is None
 
 
 def _with_text(parts: tuple[Part, ...], text: str) -> tuple[Part, ...]:

@@ -1,0 +1,168 @@
+"""The endpoints for programs: `/chat` with a memory, and `/generate`, `/tokenize` and `/model_card` without.
+
+They say what the page says in the form programs want: `/chat` streams the words of the answer so far, always as one
+string, whatever the page draws around them. Every setting may be left out. A call that is refused ends in an error
+whose text names what is allowed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, TypeAlias
+
+import gradio as gr
+from gradio.components.api_component import Api
+
+from nanochat.chat.conversation import MAX_TOTAL_CHARACTERS, Conversation
+from nanochat.chat.sampling import SamplingSettings
+from nanochat.errors import InvalidMessageError
+from nanochat.ui.controls import ABOUT, DEFAULTS
+from nanochat.ui.guards import told_to_the_caller
+from nanochat.ui.loading import ModelLoader
+from nanochat.ui.memory import NOTHING, with_system
+from nanochat.ui.model_card import card
+from nanochat.ui.pace import paced
+from nanochat.ui.records import generation
+from nanochat.ui.reply import is_first_token, replies
+from nanochat.ui.served import ServedModel
+
+JSON: TypeAlias = dict[str, Any]
+
+_OBJECT = {"type": "object", "additionalProperties": {}}
+_SCHEMAS: Mapping[str, JSON] = {
+    "message": {"type": "string", "additional_description": "What you say next."},
+    "messages": {
+        "type": "array",
+        "items": _OBJECT,
+        "additional_description": 'Objects with "role" (system, user or assistant) and "content" (a text).',
+    },
+    "text": {"type": "string", "additional_description": "A text, or messages as /generate takes them."},
+    "system_prompt": {"type": "string"},
+    "temperature": {"type": "number"},
+    "top_k": {"type": "integer"},
+    "top_p": {"type": "number"},
+    "repetition_penalty": {"type": "number"},
+    "max_tokens": {"type": "integer"},
+    "seed": {"oneOf": [{"type": "null"}, {"type": "integer"}]},
+}
+
+
+class Endpoints:
+    """The functions behind the endpoints; their docstrings are shown on the page that documents the API."""
+
+    def __init__(self, loader: ModelLoader[ServedModel]) -> None:
+        self._loader = loader
+
+    def chat(
+        self,
+        message: str,
+        system_prompt: str = "",
+        temperature: float = DEFAULTS.temperature,
+        top_k: int = DEFAULTS.top_k,
+        top_p: float = DEFAULTS.top_p,
+        repetition_penalty: float = DEFAULTS.repetition_penalty,
+        max_tokens: int = DEFAULTS.max_tokens,
+        seed: int | None = None,
+        remembered: Conversation = NOTHING,
+        request: gr.Request | None = None,
+    ) -> Generator[tuple[str, Conversation], None, None]:
+        """Say something and receive the answer as it grows: each update is the whole text so far. The conversation is
+        remembered within one client session. The system prompt holds for this call.
+        """
+        with told_to_the_caller():
+            settings = SamplingSettings(temperature, top_k, top_p, repetition_penalty, max_tokens, seed)
+            turns = [turn for turn in remembered.messages if turn.role != "system"]
+            asked = Conversation.from_messages([*turns, {"role": "user", "content": message}])
+            conversation = with_system(asked, system_prompt)
+            engine = self._loader.loaded().engine
+            states = replies(engine.stream(conversation, settings, session=_session(request)))
+            for reply in paced(states, urgent=is_first_token):
+                yield reply.message.text, conversation.append(reply.message) if reply.begun else remembered
+
+    def generate(
+        self,
+        messages: list[JSON],
+        system_prompt: str = "",
+        temperature: float = DEFAULTS.temperature,
+        top_k: int = DEFAULTS.top_k,
+        top_p: float = DEFAULTS.top_p,
+        repetition_penalty: float = DEFAULTS.repetition_penalty,
+        max_tokens: int = DEFAULTS.max_tokens,
+        seed: int | None = None,
+        request: gr.Request | None = None,
+    ) -> Generator[JSON, None, None]:
+        """Answer a list of messages; nothing is remembered. A last message of the assistant is continued. The result
+        has text, ids, tokens (each with id, text, logprob, forced and top, its 5 best candidates), finish_reason, usage
+        and seed; message is the answer as an object to append to messages. Updates before it have the text so far.
+        """
+        with told_to_the_caller():
+            settings = SamplingSettings(temperature, top_k, top_p, repetition_penalty, max_tokens, seed)
+            conversation = with_system(Conversation.from_messages(messages), system_prompt)
+            engine = self._loader.loaded().engine
+            yield from generation(engine.stream(conversation, settings, session=_session(request)))
+
+    def tokenize(self, text: str | list[JSON]) -> JSON:
+        """Return the tokens of a text, or of messages as they are sent to the model: ids, tokens (each with id and
+        text) and count. A text never becomes a control token, whatever it spells.
+        """
+        with told_to_the_caller():
+            if not isinstance(text, str):
+                conversation = Conversation.from_messages(text)
+                ids = self._loader.loaded().template.prompt(conversation)
+            else:
+                ids = self._loader.loaded().template.encode(_checked_text(text))
+            name = self._loader.loaded().template.token_name
+            return {
+                "ids": ids,
+                "tokens": [{"id": token_id, "text": name(token_id)} for token_id in ids],
+                "count": len(ids),
+            }
+
+    def model_card(self) -> JSON:
+        """Return the loaded model: where it comes from, its sizes, and what was counted from its weights."""
+        with told_to_the_caller():
+            return card(self._loader.loaded())
+
+
+def add_endpoints(loader: ModelLoader[ServedModel]) -> None:
+    """Give the page around the caller its API."""
+    endpoints = Endpoints(loader)
+    remembered = gr.State(NOTHING)
+    text, result = Api(None, {"type": "string"}, "answer"), Api(None, _OBJECT, "result")
+    _expose(endpoints.chat, [*_parameters(endpoints.chat, "remembered"), remembered], [text, remembered])
+    for function in (endpoints.generate, endpoints.tokenize, endpoints.model_card):
+        _expose(function, _parameters(function), [result])
+
+
+def _expose(function: Callable[..., Any], inputs: list[Any], outputs: list[Any]) -> None:
+    # Values go to the function as they came: one place judges them, and says the same to everybody.
+    gr.on([], function, inputs, outputs, preprocess=False, postprocess=False, concurrency_limit=None)
+
+
+def _parameters(function: Callable[..., Any], *hidden: str) -> list[Api]:
+    """Return an input for each parameter that callers give, with its default and its description."""
+    return [
+        Api(
+            None if parameter.default is inspect.Parameter.empty else parameter.default,
+            {"additional_description": ABOUT.get(name, "")} | _SCHEMAS[name],  # type: ignore[arg-type]
+            name,
+        )
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in (*hidden, "request")
+    ]
+
+
+def _session(request: gr.Request | None) -> str:
+    return (request.session_hash if request else None) or ""
+
+
+def _checked_text(text: str) -> str:
+    """Hold a text to the limits of a whole chat. Raises InvalidMessageError."""
+    if len(text) > MAX_TOTAL_CHARACTERS:
+        raise InvalidMessageError(f"The text is too long: at most {MAX_TOTAL_CHARACTERS:,} characters.")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidMessageError("The text holds half a character (a lone surrogate): send valid Unicode.") from None
+    return text

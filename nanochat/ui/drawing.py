@@ -1,0 +1,169 @@
+"""The loaded model as a picture, computed from what was counted of it, so that another checkpoint gets its own.
+
+Drawn in the order a token travels, from top to bottom. The thick line is the residual stream: each block reads from
+it and adds to it. The first block is opened, with one square for each attention head and an hourglass as wide as the
+MLP is wider than the stream; the others are the bars below it, short ones where attention sees a window only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+from nanochat.model.facts import ModelFacts
+from nanochat.ui.shapes import area, arrow, box, line, plus, svg, words
+
+WIDTH = 340.0
+STREAM = 34.0
+LEFT, RIGHT = 74.0, 326.0
+MIDDLE = (LEFT + RIGHT) / 2
+MOST_BARS = 40
+
+
+def drawing(facts: ModelFacts, softcap: float | None) -> str:
+    """Return the picture as one SVG element; `softcap` is the bound of the final scores, None without one."""
+    elements: list[str] = []
+    y = 14.0
+    for part in (_entrance, _opened_block, _other_blocks):
+        drawn, y = part(facts, y)
+        elements += drawn
+    stream = line([(STREAM, 44), (STREAM, y + 24)], "stream")
+    drawn, y = _exit(facts, softcap, y)
+    return svg(WIDTH, y, _title(facts), _description(facts), [stream, *elements, *drawn])
+
+
+def _entrance(facts: ModelFacts, y: float) -> tuple[list[str], float]:
+    """The token and its embedding: one row of a table."""
+    tokens = [
+        part
+        for place, text in enumerate(("The", " fox", " ran"))
+        for part in (
+            box(LEFT + 56 * place, y - 10, 50, 20, "chip", 10),
+            words(LEFT + 56 * place + 25, y, text.strip(), "small", "middle"),
+        )
+    ]
+    table = _step(y + 24, "Embedding", f"{facts.vocabulary:,} tokens, {facts.hidden_size:,} numbers each")
+    norm = _pill(y + 76, "RMSNorm")
+    return [*tokens, *table, *norm], y + 104
+
+
+def _opened_block(facts: ModelFacts, y: float) -> tuple[list[str], float]:
+    frame = box(8, y, WIDTH - 16, 216, "frame", 10)
+    title = words(LEFT, y + 14, f"Block 1 of {len(facts.layers)}", "small")
+    return [frame, title, *_attention(facts, y + 30), *_mlp(facts, y + 126)], y + 224
+
+
+def _attention(facts: ModelFacts, y: float) -> Iterator[str]:
+    """A square for each query head, in the colour of the key-value head that it shares."""
+    yield arrow([(STREAM, y + 8), (LEFT, y + 8)])
+    yield box(LEFT, y, RIGHT - LEFT, 74, "attention")
+    yield words(LEFT + 10, y + 14, "Attention")
+    yield words(RIGHT - 10, y + 14, "RMSNorm, RoPE, QK-norm", "small", "end")
+    heads, groups = facts.heads, facts.kv_heads
+    pitch = min(18.0, (RIGHT - LEFT - 20) / heads)
+    for head in range(heads):
+        shade = f"head-{head * groups // heads % 6}"
+        yield box(LEFT + 10 + pitch * head, y + 28, pitch * 0.8, min(14.0, pitch * 0.8), shade, 2)
+    shared = "" if groups == heads else f", {groups} for keys and values"
+    yield words(LEFT + 10, y + 58, f"{heads} heads of {facts.head_size}{shared}", "small")
+    yield arrow([(LEFT, y + 66), (STREAM + 7, y + 66)])
+    yield plus(STREAM, y + 66)
+
+
+def _mlp(facts: ModelFacts, y: float) -> Iterator[str]:
+    """An hourglass: wide in the middle, by as much as the MLP is wider than the stream."""
+    yield arrow([(STREAM, y + 8), (LEFT, y + 8)])
+    yield box(LEFT, y, RIGHT - LEFT, 74, "mlp")
+    yield words(LEFT + 10, y + 14, "MLP")
+    yield words(RIGHT - 10, y + 14, "RMSNorm, relu²", "small", "end")
+    wide = (RIGHT - LEFT - 20) / 2
+    narrow = wide * min(1.0, facts.hidden_size / facts.intermediate_size)
+    top, middle, bottom = y + 26, y + 37, y + 48
+    yield area(
+        [(MIDDLE - narrow, top), (MIDDLE + narrow, top), (MIDDLE + wide, middle), (MIDDLE - wide, middle)], "fan"
+    )
+    yield area(
+        [(MIDDLE - wide, middle), (MIDDLE + wide, middle), (MIDDLE + narrow, bottom), (MIDDLE - narrow, bottom)], "fan"
+    )
+    yield words(
+        LEFT + 10, y + 62, f"{facts.hidden_size:,} → {facts.intermediate_size:,} → {facts.hidden_size:,}", "small"
+    )
+    yield arrow([(LEFT, y + 66), (STREAM + 7, y + 66)])
+    yield plus(STREAM, y + 66)
+
+
+def _other_blocks(facts: ModelFacts, y: float) -> tuple[list[str], float]:
+    windows = [layer.window_tokens for layer in facts.layers[1:]]
+    if not windows:
+        return [], y
+    whole = facts.context_tokens
+    pitch = min(14.0, 160 / len(windows))
+    bars = [
+        box(
+            STREAM - 12,
+            y + 4 + pitch * place,
+            (RIGHT - STREAM + 12) * (1 if window == whole else 0.5),
+            pitch * 0.7,
+            "bar",
+            3,
+        )
+        for place, window in enumerate(windows)
+    ]
+    below = y + 4 + pitch * len(windows)
+    first, last = 2, len(facts.layers)
+    name = f"Block {last}" if first == last else f"Blocks {first} to {last}"
+    drawn = [*bars, words(LEFT, below + 10, f"{name}: the same again", "small")]
+    short = min(windows)
+    if short == whole:
+        return drawn, below + 24
+    return [
+        *drawn,
+        words(LEFT, below + 24, f"Short bars see {short:,} tokens, long ones {whole:,}", "small"),
+    ], below + 38
+
+
+def _exit(facts: ModelFacts, softcap: float | None, y: float) -> tuple[list[str], float]:
+    """From the stream back to words: a score for each token, bent so that none runs away."""
+    norm = _pill(y, "RMSNorm")
+    head = _step(y + 26, "LM head", f"{facts.hidden_size:,} numbers to {facts.vocabulary:,} scores")
+    return [*norm, *head, *_softcap(softcap, y + 78), *_choice(y + 78)], y + 128
+
+
+def _softcap(cap: float | None, y: float) -> Iterable[str]:
+    if not cap:
+        return []
+    curve = [(LEFT + 22 + 18 * step / 10, y + 20 - 14 * math.tanh(step / 10 * 2)) for step in range(-10, 11)]
+    return [
+        box(LEFT, y, 118, 40, "step"),
+        line(curve, "curve"),
+        words(LEFT + 48, y + 13, "Softcap"),
+        words(LEFT + 48, y + 28, f"at most ±{cap:g}", "small"),
+    ]
+
+
+def _choice(y: float) -> list[str]:
+    bars = [
+        box(RIGHT - 108 + 14 * place, y + 34 - height, 9, height, "choice", 2)
+        for place, height in enumerate((6, 26, 12, 4))
+    ]
+    return [*bars, words(RIGHT - 46, y + 13, "Next"), words(RIGHT - 46, y + 28, "token", "small")]
+
+
+def _step(y: float, name: str, about: str) -> list[str]:
+    return [box(8, y, RIGHT - 8, 42, "step"), words(LEFT, y + 14, name), words(LEFT, y + 29, about, "small")]
+
+
+def _pill(y: float, name: str) -> list[str]:
+    return [box(8, y, 52, 18, "pill", 9), words(STREAM, y + 9, name, "tiny", "middle")]
+
+
+def _title(facts: ModelFacts) -> str:
+    return f"A NanoChat with {len(facts.layers)} blocks"
+
+
+def _description(facts: ModelFacts) -> str:
+    return (
+        f"A token is looked up in an embedding of {facts.hidden_size} numbers, passes {len(facts.layers)} "
+        f"blocks of attention with {facts.heads} heads and an MLP of {facts.intermediate_size}, each "
+        f"added to the residual stream, and ends as a score for each of {facts.vocabulary} tokens."
+    )
