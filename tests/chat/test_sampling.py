@@ -161,7 +161,7 @@ def test_ids_are_drawn_as_often_as_their_probability_says(settings: SamplingSett
     logits = torch.randn(12, generator=torch.Generator().manual_seed(2)) * 2
     chances = distribution(logits, settings)
     draw = torch.Generator().manual_seed(3)
-    draws = 4_000
+    draws = 2_000
     drawn = torch.bincount(torch.tensor([sample(logits, settings, draw) for _ in range(draws)]), minlength=12)
     expected = torch.zeros(12, dtype=torch.float64)
     expected[chances.ids] = chances.probabilities
