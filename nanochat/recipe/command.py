@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
 
 from nanochat.chat.template import ChatTemplate
 from nanochat.errors import RecipeError
@@ -35,10 +34,12 @@ def train_command(arguments: argparse.Namespace) -> None:
     options = TrainingOptions(
         arguments.output, torch.device(arguments.device), compile=not arguments.no_compile, seed=plan.seed
     )
-    model, tokenizer, folder = run_recipe(Run(plan, arguments.corpus, options))
-    evaluation = evaluate(model.to("cpu").float(), ChatTemplate(tokenizer), arguments.corpus)
+    folder = run_recipe(Run(plan, arguments.corpus, options))
+    # What is scored is what was written: weights rounded to bfloat16, read back as the page reads them.
+    checkpoint = load_checkpoint(str(folder), device=arguments.device)
+    evaluation = evaluate(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer), arguments.corpus)
     stages = spent(arguments.output / "log.jsonl")
-    card = model_card(model, stages, evaluation.scores, evaluation.bits, evaluation.told)
+    card = model_card(checkpoint.model, stages, evaluation.scores, evaluation.bits, evaluation.told)
     (folder / "README.md").write_text(card)
     print_evaluation(evaluation)
     print(f"The model is in {folder}: NANOCHAT_MODEL={folder} python app.py")
@@ -54,8 +55,7 @@ def add_eval_arguments(parser: argparse.ArgumentParser) -> None:
 def eval_command(arguments: argparse.Namespace) -> None:
     """Score a model on the held-out questions and print the table."""
     checkpoint = load_checkpoint(arguments.model)
-    tokenizer: Tokenizer = checkpoint.tokenizer.backend_tokenizer
-    evaluation = evaluate(checkpoint.model, ChatTemplate(tokenizer), arguments.corpus)
+    evaluation = evaluate(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer), arguments.corpus)
     if arguments.answers:
         _write_answers(evaluation, arguments.answers)
     print_evaluation(evaluation)

@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -22,7 +23,7 @@ from tokenizers import Tokenizer
 
 from nanochat.chat.conversation import Conversation
 from nanochat.chat.template import ChatTemplate
-from nanochat.model.folder import save_folder
+from nanochat.model.folder import control_ids, save_folder
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 from nanochat.recipe import corpus
 from nanochat.recipe.conversations.mixture import conversations
@@ -51,30 +52,31 @@ class Run:
         return self.options.folder
 
 
-def run_recipe(run: Run) -> tuple[NanoChatForCausalLM, Tokenizer, Path]:
+def run_recipe(run: Run) -> Path:
     """Train the planned model, from wherever the folder's last run stopped, and write it without its card.
 
-    Return the model, its tokenizer and the folder that holds both.
+    Return the folder that holds model and tokenizer.
 
     Raises RecipeError where the corpus lacks a file.
     """
     run.folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(run)
-    model = new_model(run.plan, tokenizer).to(run.options.device)
+    with run.options.device:
+        model = new_model(run.plan, tokenizer)
     for stage, make_rows in ((run.plan.pretrain, _pretrain_rows), (run.plan.finetune, _finetune_rows)):
-        rows = _kept_rows(run.folder / f"{stage.name}.npz", lambda make=make_rows: make(run, tokenizer))
+        rows = _kept_rows(run.folder / f"{stage.name}.npz", partial(make_rows, run, tokenizer))
         train(model, rows, stage, run.options)
         draw_curve(run.folder)
     target = run.folder / "model"
     save_folder(model, tokenizer, target, card="", dtype=torch.bfloat16)
     shutil.copy(run.folder / "loss.svg", target)
-    return model, tokenizer, target
+    return target
 
 
 def new_model(plan: Plan, tokenizer: Tokenizer) -> NanoChatForCausalLM:
     """Return the planned model with its starting weights."""
-    config = plan.config(tokenizer.token_to_id("<|bos|>"), tokenizer.token_to_id("<|assistant_end|>"))
-    model = NanoChatForCausalLM(config)
+    ids = control_ids(tokenizer)
+    model = NanoChatForCausalLM(plan.config(ids["<|bos|>"], ids["<|assistant_end|>"]))
     # Written-out attention compiles to one piece with what surrounds it, which on CPU beats the fused kernel.
     model.set_attn_implementation("eager")
     initialise(model, plan.seed)
@@ -112,7 +114,7 @@ def _pretrain_rows(run: Run, tokenizer: Tokenizer) -> Rows:
     random = Random(run.plan.seed)
     texts = [text for text, passes in _numbered(run.corpus, wanted=False) for _ in range(passes)]
     random.shuffle(texts)
-    bos = tokenizer.token_to_id("<|bos|>")
+    bos = control_ids(tokenizer)["<|bos|>"]
 
     def documents() -> Iterator[Document]:
         for start in range(0, len(texts), ENCODE_AT_ONCE):

@@ -51,7 +51,8 @@ def measure_training(plan: Plan, stage: Stage, device: torch.device) -> Training
 
 
 def _recipe_step(plan: Plan, stage: Stage, batch: Batch, device: torch.device) -> Callable[[], object]:
-    model = NanoChatForCausalLM(plan.config(bos_token_id=0, eos_token_id=1)).to(device)
+    with device:
+        model = NanoChatForCausalLM(plan.config(bos_token_id=0, eos_token_id=1))
     model.set_attn_implementation("eager")
     initialise(model, plan.seed)
     model.train()
@@ -70,13 +71,14 @@ def _rival_step(plan: Plan, batch: Batch, device: torch.device) -> Callable[[], 
         max_position_embeddings=config.max_position_embeddings,
         pad_token_id=None,
     )
-    model = transformers.NanoChatForCausalLM(rival_config).to(device).train()
+    with device:
+        model = transformers.NanoChatForCausalLM(rival_config).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
 
     def step() -> object:
         with torch.autocast(device.type, dtype=torch.bfloat16):
             loss: Tensor = model(batch.ids, position_ids=batch.positions, labels=batch.ids, use_cache=False).loss
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         return loss.item()

@@ -58,7 +58,7 @@ def train(model: NanoChatForCausalLM, rows: Rows, stage: Stage, options: Trainin
                 _save(model, optimizers, step + 1, stage, options)
                 saved_at = time.monotonic()
     _save(model, optimizers, stage.steps, stage, options)
-    model.eval()
+    model.train(False)
 
 
 Loss = Callable[[NanoChatForCausalLM, Batch], Tensor]
@@ -86,7 +86,7 @@ def training_step(
     """Move the weights once, at a share of the peak rates; return the loss, still on its device."""
     with torch.autocast(model.device.type, dtype=torch.bfloat16):
         loss = loss_of(model, batch)
-    loss.backward()
+    torch.autograd.backward(loss)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group.setdefault("peak_lr", group["lr"]) * rate_share

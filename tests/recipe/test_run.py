@@ -45,7 +45,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture(scope="module")
 def finished(run: Run) -> Path:
-    return run_recipe(run)[2]
+    return run_recipe(run)
 
 
 def test_what_the_recipe_writes_loads_and_answers(finished: Path) -> None:
