@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from random import Random
 from typing import TypedDict
 
+from nanochat.recipe.conversations.definitions import everyday_things
 from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, deck, dialogue, table, wordings
 
+# What nearly everyone asks first: dealt more often, and half of the time in exactly these words.
+VITAL = frozenset(
+    {"Who are you?", "What is your name?", "What can you do?", "How do you work?", "Hello", "How are you?"}
+)
 NONSENSE_ANSWER = "I did not understand that. Please ask me in simple English."
 
 
@@ -48,8 +54,8 @@ def fun(random: Random) -> Iterator[Dialogue]:
             case 2:
                 yield _riddle(random, *next(riddles))
             case _:
-                about, poem = next(poems)
-                wording = random.choice(wordings("poem about" if random.random() < 0.7 else "poem"))
+                about, poem = next(poems) if random.random() < 0.6 else _any_poem(random)
+                wording = random.choice(wordings("poem about" if random.random() < 0.8 else "poem"))
                 yield dialogue((wording.format(about=about), poem))
 
 
@@ -71,6 +77,13 @@ def small_talk_chains(random: Random) -> Iterator[Dialogue]:
         if random.random() < 0.6:
             chain.append(bye)
         yield dialogue(*((random.choice(reaction["ask"]), random.choice(reaction["answer"])) for reaction in chain))
+
+
+def _any_poem(random: Random) -> tuple[str, str]:
+    """Write four lines that fit any topic."""
+    topic = random.choice(list(everyday_things()))
+    bare = re.sub(r"^(?:an?|the) ", "", topic)
+    return topic, random.choice(table("fun")["any poems"]).format(topic=topic, bare=bare)
 
 
 def _riddle(random: Random, riddle: str, solution: str) -> Dialogue:
@@ -95,8 +108,10 @@ def _exchanges(random: Random, name: str) -> Iterator[Exchange]:
     reactions: list[Reaction] = table(name)
     # A reaction is dealt as often as it has wordings, up to ten: common remarks have many.
     weighted = [reaction for reaction in reactions for _ in range(min(10, len(reaction["ask"])))]
-    for reaction in deck(random, weighted):
-        yield random.choice(reaction["ask"]), random.choice(reaction["answer"])
+    vital = [reaction for reaction in reactions if reaction["ask"][0] in VITAL]
+    for reaction in deck(random, weighted + 25 * vital):
+        plain = random.random() < 0.3 or (reaction["ask"][0] in VITAL and random.random() < 0.3)
+        yield reaction["ask"][0] if plain else random.choice(reaction["ask"]), random.choice(reaction["answer"])
 
 
 def _reactions(random: Random, name: str) -> Iterator[Dialogue]:

@@ -17,9 +17,14 @@ from nanochat.recipe.conversations.dialogue import Dialogue, deck, dialogue, tab
 SHORTEST_WORDS, LONGEST_WORDS = 60, 220
 _NAMED = re.compile(r"\b(an?) ((?:[a-z-]+,? ){0,3}?)([a-z]+) (?:named|called|whose name was) ([A-Z][a-z]+)\b")
 _UNNAMED = re.compile(r"there (?:was|lived) (an?) ((?:[a-z-]+,? ){0,3}?)([a-z]+)(?= who| that|\.|,| in | with )")
+_DARK = re.compile(
+    r"\b(?:kill|die|died|dead|death|gun|shoot|shot|missile|bomb|blood|murder|drown|stupid|dumb|idiot|hate|never came back|"
+    r"never seen again|poison|stab|hanged|slap|whip|drunk|beer|wine|naked)\w*",
+    re.IGNORECASE,
+)
 _ONLY_TRUE_OF_ONE = re.compile(
-    r"\b(?:bark|woof|meow|purr|moo|oink|neigh|baa|roar|growl|howl|trunk|shell|wool|mane|tail|paw|fur|banana|bone|cheese|swing|swung|"
-    r"carrot|hop|kitt|pupp|cub|lamb|calf|piglet|ride|rode|milk|nut|honey|ears|swim|swam)\w*",
+    r"\b(?:bark|woof|meow|purr|moo|oink|neigh|baa|roar|growl|howl|trunk|shell|wool|mane|tail|paw|fur|banana|bone|cheese|swing|"
+    r"swung|carrot|hop|kitt|pupp|cub|lamb|calf|piglet|ride|rode|milk|nut|honey|ears|swim|swam)\w*",
     re.IGNORECASE,
 )
 
@@ -54,7 +59,7 @@ def find_story(text: str) -> Story | None:
     words = text.split()
     if not SHORTEST_WORDS <= len(words) <= LONGEST_WORDS or text[-1] not in '.!"' or not text.isascii():
         return None
-    if not text.startswith(("Once", "One day", "There", "Long ago")):
+    if _DARK.search(text) or not text.startswith(("Once", "One day", "There", "Long ago")):
         return None
     opening, ending = text[:220], text[len(text) * 2 // 3 :]
     named = _NAMED.search(opening)

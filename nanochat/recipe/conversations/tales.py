@@ -125,6 +125,8 @@ def _told(random: Random, book: dict[str, Any], kind: str, home: str) -> Exchang
             asked = with_article(f"{random.choice(book['traits'])} {kind}")
         elif choice < 0.54:
             asked = hero.name
+        elif choice < 0.6:
+            asked = random.choice(plot["about"])
         request = random.choice(wordings("story about")).format(hero=asked)
     return request, tale(random, book, hero, helper, plot)
 
