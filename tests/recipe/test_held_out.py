@@ -74,13 +74,13 @@ def test_training_holds_no_held_out_question(folder: Path) -> None:
 def test_training_never_uses_a_reserved_name_or_wording() -> None:
     assert not set(table("lists")["names"]) & set(reserved.HELD_OUT_NAMES)
     trained = {plain(wording) for values in table("wordings").values() for wording in values}
-    kept_back = (*reserved.CAPITAL_WORDINGS, *reserved.DEFINITION_WORDINGS, *reserved.STORY_WORDINGS)
-    kept_back += (
+    kept_back = [*reserved.CAPITAL_WORDINGS, *reserved.DEFINITION_WORDINGS, *reserved.STORY_WORDINGS]
+    kept_back += [
         reserved.OPPOSITE_WORDING,
         reserved.SYMBOL_WORDING,
         reserved.CONTINENT_WORDING,
         reserved.NAME_QUESTION,
-    )
+    ]
     assert not trained & {plain(wording) for wording in kept_back}
 
 

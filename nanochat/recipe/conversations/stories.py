@@ -18,8 +18,8 @@ SHORTEST_WORDS, LONGEST_WORDS = 60, 220
 _NAMED = re.compile(r"\b(an?) ((?:[a-z-]+,? ){0,3}?)([a-z]+) (?:named|called|whose name was) ([A-Z][a-z]+)\b")
 _UNNAMED = re.compile(r"there (?:was|lived) (an?) ((?:[a-z-]+,? ){0,3}?)([a-z]+)(?= who| that|\.|,| in | with )")
 _DARK = re.compile(
-    r"\b(?:kill|die|died|dead|death|gun|shoot|shot|missile|bomb|blood|murder|drown|stupid|dumb|idiot|hate|never came back|"
-    r"never seen again|poison|stab|hanged|slap|whip|drunk|beer|wine|naked)\w*",
+    r"\b(?:kill|die|died|dead|death|gun|shoot|shot|missile|bomb|blood|murder|drown|stupid|dumb|idiot|hate|"
+    r"never came back|never seen again|poison|stab|hanged|slap|whip|drunk|beer|wine|naked)\w*",
     re.IGNORECASE,
 )
 _ONLY_TRUE_OF_ONE = re.compile(
