@@ -24,6 +24,8 @@ def headline(reply: Reply) -> str:
         words.append(ending(reply.done))
     if reply.started:
         words.append(f"seed {reply.started.seed}")
+        if reply.started.dropped_turns:
+            words.append(f"oldest {_count(reply.started.dropped_turns, 'turn')} left out")
     return " · ".join(words) + _meter(reply)
 
 
@@ -44,7 +46,7 @@ def details(reply: Reply) -> str:
         )
         if reply.started.dropped_turns:
             turns = _count(reply.started.dropped_turns, "turn")
-            lines.append(f"Left out: the oldest {turns}, because the model cannot read the whole chat any more.")
+            lines.append(f"The oldest {turns} did not fit any more: the model answered without having read them.")
     if reply.done:
         done = reply.done
         lines.append(f"Read in {_seconds(done.prefill_seconds)}, written in {_seconds(done.decode_seconds)}.")

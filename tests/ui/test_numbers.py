@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nanochat.chat.conversation import Message
-from nanochat.ui.numbers import details, ending, headline
+from nanochat.chat.events import GPUUsed, GPUWait, PrefillProgress, Queued
+from nanochat.ui.numbers import details, ending, headline, waiting_words
 from nanochat.ui.reply import Reply
 from tests.ui.events import done, started
 
@@ -45,9 +48,31 @@ def test_an_ending_is_told_by_its_cause(changes: dict[str, object], words: str) 
     assert ending(done(ANSWER, **changes)) == words
 
 
-def test_left_out_turns_are_told() -> None:
-    assert "oldest 2 turns" in details(Reply(asked_at=0, started=started(dropped_turns=2)))
-    assert "oldest" not in details(FINISHED)
+def test_left_out_turns_are_told_in_the_line_and_in_the_account() -> None:
+    forgetful = Reply(asked_at=0, started=started(dropped_turns=2), ids=(1,))
+    assert "oldest 2 turns left out" in headline(forgetful)
+    assert "oldest 2 turns did not fit" in details(forgetful)
+    assert "oldest" not in headline(FINISHED) + details(FINISHED)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "seconds", "words"),
+    [
+        (Queued(1), 1.0, "Waiting for a free place: yours is next"),
+        (Queued(3), 1.0, "Waiting: 2 before you"),
+        (GPUWait(12, 3.0), 3.0, "Waiting for a GPU, asked for 12 s"),
+        (PrefillProgress(512, 2_000), 0.6, "Reading: 512 of 2,000 tokens"),
+        (PrefillProgress(3, 20), 0.1, None),
+        (None, 9.0, None),
+    ],
+)
+def test_a_wait_is_explained_once_it_is_felt(waiting: object, seconds: float, words: str | None) -> None:
+    assert waiting_words(Reply(asked_at=5, latest_at=5 + seconds, waiting=waiting)) == words
+
+
+def test_a_lent_gpu_is_accounted_for() -> None:
+    lent = replace(FINISHED, gpu_used=GPUUsed(estimated_seconds=12, used_seconds=3.5, start_seconds=1.0))
+    assert "GPU: 3.50 s used, 12 s asked for." in details(lent)
 
 
 def test_the_account_names_what_was_reused_and_the_context() -> None:
