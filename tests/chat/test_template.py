@@ -307,7 +307,7 @@ def test_a_fitted_prompt_forgets_as_few_turns_as_the_limit_allows(classic: ChatT
 
 def test_the_longest_chat_is_fitted_in_little_time(classic: ChatTemplate) -> None:
     chat = conversation(*["a" * 60] * 499, system="b" * 2_000)
-    started = time.perf_counter()
+    started = time.thread_time()
     fitted = classic.fit(chat, 3_000)
     assert fitted.dropped_turns > 100
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2

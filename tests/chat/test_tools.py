@@ -79,12 +79,12 @@ def test_what_the_original_computes_is_computed_and_printed_alike(expression: st
 
 @pytest.mark.parametrize("expression", NOT_COMPUTED, ids=range(len(NOT_COMPUTED)))
 def test_what_is_not_arithmetic_has_no_answer_no_warning_and_takes_no_time(expression: str) -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         assert calculate(expression) is None
     assert not heard
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_a_comma_in_a_text_is_counted_and_not_removed() -> None:
