@@ -7,6 +7,7 @@ import torch
 from nanochat.chat.engine import Engine, EngineLimits, LocalEngine
 from nanochat.chat.template import ChatTemplate
 from nanochat.chat.zerogpu import GPULender, ZeroGPUEngine
+from nanochat.lens.observed import ObservedEngine
 from nanochat.model.checkpoint import Progress, load_checkpoint
 from nanochat.model.facts import facts_of
 from nanochat.settings import Settings
@@ -29,7 +30,7 @@ def serve(settings: Settings, lender: GPULender, progress: Progress) -> ServedMo
     if lender.lends:
         engine = ZeroGPUEngine(lender, checkpoint.model, template, limits, most_seconds=settings.gpu_seconds)
     else:
-        engine = LocalEngine(checkpoint.model, template, limits)
+        engine = ObservedEngine(LocalEngine(checkpoint.model, template, limits), checkpoint.model)
     return ServedModel(engine, template, checkpoint, facts_of(checkpoint.model))
 
 

@@ -53,6 +53,8 @@ class Lens:
         self._remembered_bytes = remembered_bytes
         self._readings: OrderedDict[tuple[int, ...], Reading] = OrderedDict()
         self._changed = threading.Lock()
+        # One text is read at a time: many readers would share the same cores, and slow the answers down.
+        self._turn = threading.Lock()
 
     def look(self, ids: Sequence[int], position: int, *, layer: int = 0, head: int = 0) -> Look:
         """Return how the token at `position` of a text was chosen; `layer` and `head`, from 0, are worked through.
@@ -73,21 +75,27 @@ class Lens:
             raise LensError(f"There is no chosen token at {position}: positions run from 1 to {len(ids) - 1}.")
         if not (0 <= layer < config.num_hidden_layers and 0 <= head < config.num_attention_heads):
             raise LensError(
-                f"The model has layers 0 to {config.num_hidden_layers - 1} "
-                f"and heads 0 to {config.num_attention_heads - 1}."
+                f"There is no such layer or head: the model has {config.num_hidden_layers} layers "
+                f"of {config.num_attention_heads} heads."
             )
 
     def _reading(self, ids: tuple[int, ...]) -> Reading:
+        reading = self._remembered(ids)
+        if reading is not None:
+            return reading
+        with self._turn:
+            reading = self._remembered(ids) or read(self._model, ids)
+            with self._changed:
+                self._readings[ids] = reading
+                while sum(kept.size_bytes for kept in self._readings.values()) > self._remembered_bytes:
+                    self._readings.popitem(last=False)
+        return reading
+
+    def _remembered(self, ids: tuple[int, ...]) -> Reading | None:
         with self._changed:
             if ids in self._readings:
                 self._readings.move_to_end(ids)
-                return self._readings[ids]
-        reading = read(self._model, ids)
-        with self._changed:
-            self._readings[ids] = reading
-            while sum(kept.size_bytes for kept in self._readings.values()) > self._remembered_bytes:
-                self._readings.popitem(last=False)
-        return reading
+            return self._readings.get(ids)
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""The endpoints for programs: `/chat` with a memory, and `/generate`, `/tokenize` and `/model_card` without.
+"""The endpoints for programs: `/chat` remembers; `/generate`, `/tokenize`, `/inspect` and `/model_card` do not.
 
 They say what the page says in the form programs want: `/chat` streams the words of the answer so far, always as one
 string, whatever the page draws around them. Every setting may be left out. A call that is refused ends in an error
@@ -19,6 +19,8 @@ from nanochat.chat.sampling import SamplingSettings
 from nanochat.errors import InvalidMessageError
 from nanochat.ui.controls import ABOUT, DEFAULTS
 from nanochat.ui.guards import told_to_the_caller
+from nanochat.ui.inspector_records import inspection
+from nanochat.ui.inspector_views import observed
 from nanochat.ui.loading import ModelLoader
 from nanochat.ui.memory import NOTHING, with_system
 from nanochat.ui.model_card import card
@@ -29,7 +31,7 @@ from nanochat.ui.served import ServedModel
 
 JSON: TypeAlias = dict[str, Any]
 
-_OBJECT = {"type": "object", "additionalProperties": {}}
+_OBJECT: JSON = {"type": "object", "additionalProperties": {}}
 _SCHEMAS: Mapping[str, JSON] = {
     "message": {"type": "string", "additional_description": "What you say next."},
     "messages": {
@@ -38,6 +40,12 @@ _SCHEMAS: Mapping[str, JSON] = {
         "additional_description": 'Objects with "role" (system, user or assistant) and "content" (a text).',
     },
     "text": {"type": "string", "additional_description": "A text, or messages as /generate takes them."},
+    "position": {
+        "oneOf": [{"type": "null"}, {"type": "integer"}],
+        "additional_description": "The token to look at, from the first one of the prompt; left out, the last one.",
+    },
+    "layer": {"type": "integer", "additional_description": "From 1: the layer whose attention is worked through."},
+    "head": {"type": "integer", "additional_description": "From 0: its head."},
     "system_prompt": {"type": "string"},
     "temperature": {"type": "number"},
     "top_k": {"type": "integer"},
@@ -119,6 +127,28 @@ class Endpoints:
                 "count": len(ids),
             }
 
+    def inspect(
+        self,
+        messages: list[JSON],
+        position: int | None = None,
+        layer: int = 1,
+        head: int = 0,
+        system_prompt: str = "",
+        temperature: float = DEFAULTS.temperature,
+        top_k: int = DEFAULTS.top_k,
+        top_p: float = DEFAULTS.top_p,
+        repetition_penalty: float = DEFAULTS.repetition_penalty,
+    ) -> JSON:
+        """Look into the model where it chose a token of messages as they are sent to it: candidates before and after
+        the settings, the best guesses after each layer, attention, neurons, and the arithmetic of one layer and head.
+        """
+        with told_to_the_caller():
+            settings = SamplingSettings(temperature, top_k, top_p, repetition_penalty)
+            conversation = with_system(Conversation.from_messages(messages), system_prompt)
+            served = self._loader.loaded()
+            lens = observed(served).lens
+            return inspection(conversation, position, settings, lens, served.template, layer=layer, head=head)
+
     def model_card(self) -> JSON:
         """Return the loaded model: where it comes from, its sizes, and what was counted from its weights."""
         with told_to_the_caller():
@@ -131,7 +161,7 @@ def add_endpoints(loader: ModelLoader[ServedModel]) -> None:
     remembered = gr.State(NOTHING)
     text, result = Api(None, {"type": "string"}, "answer"), Api(None, _OBJECT, "result")
     _expose(endpoints.chat, [*_parameters(endpoints.chat, "remembered"), remembered], [text, remembered])
-    for function in (endpoints.generate, endpoints.tokenize, endpoints.model_card):
+    for function in (endpoints.generate, endpoints.tokenize, endpoints.inspect, endpoints.model_card):
         _expose(function, _parameters(function), [result])
 
 

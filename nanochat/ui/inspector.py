@@ -19,15 +19,24 @@ import gradio as gr
 from nanochat.chat.conversation import Conversation
 from nanochat.chat.sampling import LIMITS, SamplingSettings
 from nanochat.chat.template import ChatTemplate
-from nanochat.errors import LensError
+from nanochat.errors import LensError, NanoChatError
 from nanochat.lens.branch import branched
 from nanochat.lens.observed import Observation, ObservedEngine, answered
 from nanochat.ui.bubbles import Bubble, drawn
 from nanochat.ui.chat_panel import ChatPanel
 from nanochat.ui.controls import Controls
 from nanochat.ui.guards import told_to_the_page
-from nanochat.ui.inspector_tokens import chips_html
-from nanochat.ui.inspector_views import Selection, choices_view, continued, panels, selection, tokens_view, whole
+from nanochat.ui.inspector_tokens import chips_html, note_html
+from nanochat.ui.inspector_views import (
+    Selection,
+    choices_view,
+    continued,
+    observed,
+    panels,
+    selection,
+    tokens_view,
+    whole,
+)
 from nanochat.ui.loading import ModelLoader
 from nanochat.ui.pace import paced
 from nanochat.ui.reply import is_first_token
@@ -67,7 +76,8 @@ class Inspector:
         tab.select(lambda: gr.Timer(active=True), None, self.clock, **_QUIET)
         for other in others:
             other.select(lambda: gr.Timer(active=False), None, self.clock, **_QUIET)
-        self.clock.tick(self._follow, [self.seen, self.selected], [self.seen, self.tokens], **_QUIET)
+        followed = [self.seen, self.tokens, self.clock]
+        self.clock.tick(self._follow, [self.seen, self.selected], followed, **_QUIET)
         self.tokens.click(
             self._select, self.seen, [self.selected, self.tokens, self.choices, self.temperature, *views], **_QUIET
         )
@@ -93,23 +103,22 @@ class Inspector:
             end.then(lambda: gr.Textbox(submit_btn=True, stop_btn=False), None, chat.textbox, **_QUIET)
 
     def _observed(self) -> tuple[ObservedEngine, ChatTemplate]:
-        """Return the engine that can be looked into. Raises LensError where the model runs elsewhere."""
         served = self._loader.loaded()
-        if not isinstance(served.engine, ObservedEngine):
-            raise LensError("The model runs on a lent GPU here, where it cannot be looked into between answers.")
-        return served.engine, served.template
+        return observed(served), served.template
 
     def _follow(self, shown: Observation | None, selected: Selection | None, request: gr.Request) -> Any:
         """Draw the tokens of the latest answer, if there are new ones."""
-        with told_to_the_page():
-            if not self._loader.wait(0):
-                return gr.skip(), gr.skip()
+        if not self._loader.wait(0):
+            return gr.skip(), gr.skip(), gr.skip()
+        try:
             engine, template = self._observed()
-            seen = engine.latest(request.session_hash or "")
-            if seen is None or seen is shown:
-                return gr.skip(), gr.skip()
-            same = selected is not None and selected.seen.trace is seen.trace
-            return seen, tokens_view(seen, template, selected.position if same and selected else None)
+        except NanoChatError as error:
+            return None, note_html(str(error)), gr.Timer(active=False)
+        seen = engine.latest(request.session_hash or "")
+        if seen is None or seen is shown:
+            return gr.skip(), gr.skip(), gr.skip()
+        same = selected is not None and selected.seen.trace is seen.trace
+        return seen, tokens_view(seen, template, selected.position if same and selected else None), gr.skip()
 
     def _select(self, seen: Observation | None, event: gr.EventData) -> tuple[Any, ...]:
         with told_to_the_page():
@@ -151,11 +160,11 @@ class Inspector:
         remembered: Conversation,
         history: list[Bubble],
         temperature: float,
-        top_k: float,
+        top_k: int,
         top_p: float,
         repetition_penalty: float,
-        max_tokens: float,
-        seed: float | None,
+        max_tokens: int,
+        seed: int | None,
         event: gr.EventData,
         request: gr.Request,
     ) -> Generator[_Branch, None, None]:

@@ -24,8 +24,9 @@ def shares_svg(shares: Sequence[Shares]) -> str:
     """Return a bar for each layer: what it started from, what attention added, what the MLP added."""
     pitch = min(22.0, max(9.0, 240 / len(shares)))
     left, full = 30.0, WIDTH - 40
-    elements = [words(left, 8, "before", "small"), words(WIDTH / 2, 8, "attention", "small", "middle")]
-    elements.append(words(WIDTH - 10, 8, "MLP", "small", "end"))
+    elements = []
+    for x, name, style in ((left, "stream before", "before"), (150.0, "attention", "attention"), (250.0, "MLP", "mlp")):
+        elements += [box(x, 4, 8, 8, f"share-{style}", 1), words(x + 13, 8, name, "small")]
     for row, share in enumerate(shares):
         y = 20 + pitch * row
         parts = [max(0.0, part) for part in (share.before, share.attention, share.mlp)]

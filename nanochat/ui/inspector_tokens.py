@@ -83,6 +83,11 @@ def table_html(label: str, heads: Sequence[str], rows: str, style: str = "") -> 
     )
 
 
+def note_html(text: str) -> str:
+    """Return a sentence to the reader."""
+    return f'<p class="inside-note">{text_html(text)}</p>'
+
+
 def code(name: str) -> str:
     """Return a token's name as it stands in a table."""
     return f"<code>{text_html(marked(name))}</code>"

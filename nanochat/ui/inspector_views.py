@@ -14,11 +14,12 @@ from nanochat.chat.template import ChatTemplate
 from nanochat.errors import LensError
 from nanochat.lens.choices import choices
 from nanochat.lens.look import Lens, Look
-from nanochat.lens.observed import Observation
+from nanochat.lens.observed import Observation, ObservedEngine
 from nanochat.ui.inspector_layers import firings_html, lens_html, ranks_svg, shares_svg
 from nanochat.ui.inspector_sums import head_html, norm_html, rope_html, softcap_html, strips_html
 from nanochat.ui.inspector_tokens import Chip, chips_html, choices_html
 from nanochat.ui.reply import Reply, after, parts_of
+from nanochat.ui.served import ServedModel
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +45,15 @@ class Panels:
     attention: str
     neurons: str
     sums: str
+
+
+def observed(served: ServedModel) -> ObservedEngine:
+    """Return the engine that can be looked into. Raises LensError where the model runs on lent GPUs only."""
+    if not isinstance(served.engine, ObservedEngine):
+        raise LensError(
+            "The model answers on a lent GPU here and cannot be looked into; on a machine of its own it can."
+        )
+    return served.engine
 
 
 def selection(seen: Observation | None, position: object) -> Selection:

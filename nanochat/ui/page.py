@@ -19,6 +19,7 @@ from nanochat.ui.chat_panel import ChatPanel
 from nanochat.ui.controls import controls
 from nanochat.ui.export import as_json, as_markdown, shown_conversation
 from nanochat.ui.guards import GuardedBlocks, told_to_the_page
+from nanochat.ui.inspector import Inspector
 from nanochat.ui.loading import Failed, Loading, ModelLoader
 from nanochat.ui.middleware import BodyLimit, BrowserRules
 from nanochat.ui.model_card import card_html
@@ -39,16 +40,19 @@ def build(loader: ModelLoader[ServedModel]) -> gr.Blocks:
         with gr.Row(elem_id="desk", equal_height=False):
             middle, side = gr.Column(scale=7, elem_id="chat"), gr.Column(scale=3, min_width=320, elem_id="side")
         with side, gr.Tabs():
-            with gr.Tab("Settings", id="settings"):
+            with gr.Tab("Settings", id="settings") as settings_tab:
                 settings = controls()
                 buttons = _export_buttons()
-            with gr.Tab("Model", id="model"):
+            with gr.Tab("Model", id="model") as model_tab:
                 model = gr.HTML(elem_id="model-card", padding=False)
+            with gr.Tab("Inside", id="inside") as inside_tab:
+                inspector = Inspector(loader)
         with middle:
             panel = ChatPanel(loader, settings)
         _watch_loading(page, loader, status, retry, model)
         _wire_exports(loader, panel, buttons)
         panel.tie_up(page)
+        inspector.tie_up(panel, settings, inside_tab, [settings_tab, model_tab])
         add_endpoints(loader)
     return page
 
@@ -57,7 +61,7 @@ def launch_options() -> dict[str, Any]:
     """Return what Gradio takes only at launch: looks, limits and the middleware."""
     return {
         "theme": theme(),
-        "css_paths": [FOLDER / "style.css"],
+        "css_paths": [FOLDER / "style.css", FOLDER / "inspector.css"],
         "js": (FOLDER / "page.js").read_text(),
         "app_kwargs": {"middleware": [Middleware(BrowserRules), Middleware(BodyLimit)]},
         "footer_links": ["api"],
