@@ -49,12 +49,14 @@ class Settings:
     requests_per_session: int = 2
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **options: str | None) -> Settings:
         """Read the settings; an empty value counts as unset, as Docker Compose writes unset variables.
 
+        `options` are named by field, as a command line gives them; one that is not None wins over the environment.
         Raises SettingsError, which names the variable and what is allowed.
         """
-        environment = os.environ if environment is None else environment
+        environment = {**(os.environ if environment is None else environment)}
+        environment |= {PREFIX + name.upper(): value for name, value in options.items() if value is not None}
         known = {PREFIX + field.name.upper(): field.name for field in fields(cls)}
         given = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
         unknown = sorted(given.keys() - known.keys() - FOREIGN)

@@ -83,6 +83,15 @@ def test_the_variable_of_the_original_is_let_be() -> None:
     assert Settings.from_environment({"NANOCHAT_BASE_DIR": "/data"}) == Settings()
 
 
+def test_an_option_wins_over_the_environment_and_is_checked_like_it() -> None:
+    environment = {"NANOCHAT_SLOTS": "3", "NANOCHAT_THREADS": "1"}
+    settings = Settings.from_environment(environment, slots="5", device=None)
+    assert (settings.slots, settings.threads, settings.device) == (5, 1, "auto")
+    with pytest.raises(SettingsError, match="NANOCHAT_DEVICE is 'gpu', but must be auto"):
+        Settings.from_environment({}, device="gpu")
+    assert environment == {"NANOCHAT_SLOTS": "3", "NANOCHAT_THREADS": "1"}
+
+
 def test_the_process_environment_is_what_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NANOCHAT_SLOTS", "3")
     assert Settings.from_environment().slots == 3

@@ -1,0 +1,151 @@
+"""The command line: `python -m nanochat VERB`, each verb one call into one layer.
+
+    chat     talk in this terminal
+    run      answer JSON messages from standard input
+
+A verb is two functions: one declares its options, the other does it and returns the exit status. The layer it calls is
+imported when it runs, so that no verb pays for another.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from nanochat.errors import InvalidSettingError, NanoChatError, SettingsError
+
+if TYPE_CHECKING:
+    from nanochat.chat.engine import LocalEngine
+    from nanochat.chat.sampling import SamplingSettings
+
+# The sampling settings by the names they have everywhere, and the type of each.
+SAMPLING = {
+    "temperature": float,
+    "top_k": int,
+    "top_p": float,
+    "repetition_penalty": float,
+    "max_tokens": int,
+    "seed": int,
+}
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a verb and return the exit status: 0 done, 1 failed, 2 not understood, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    do: Callable[[argparse.Namespace], int] = options.do
+    try:
+        return do(options)
+    except NanoChatError as error:
+        print(error, file=sys.stderr)
+        return MISUSED if isinstance(error, InvalidSettingError | SettingsError) else FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the answers has gone; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m nanochat", description="Chat with a NanoChat model.")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for declare in (_declare_chat, _declare_run):
+        declare(verbs)
+    return parser
+
+
+def _declare_chat(verbs: Any) -> None:
+    verb = verbs.add_parser("chat", help="talk in this terminal")
+    _declare_model(verb)
+    _declare_sampling(verb)
+    verb.set_defaults(do=_chat)
+
+
+def _chat(options: argparse.Namespace) -> int:
+    from nanochat.chat.terminal import Chat, converse
+
+    # Lets arrow keys edit and recall lines, where Python has it.
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401
+    chat = Chat(_sampling(options), options.system_prompt)
+    converse(_engine(options), chat, lambda: input("\n> "), sys.stdout)
+    return 0
+
+
+def _declare_run(verbs: Any) -> None:
+    verb = verbs.add_parser(
+        "run",
+        help="answer JSON messages from standard input",
+        description='Each line is {"role": "user", "content": "…"}, or a list of messages, and is answered by itself.',
+    )
+    _declare_model(verb)
+    _declare_sampling(verb)
+    verb.add_argument("--json", action="store_true", help="print each answer as a line of JSON")
+    verb.set_defaults(do=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from nanochat.chat.pipe import Pipe, answer_lines
+
+    settings = _sampling(options)
+    pipe = Pipe(_engine(options), settings, sys.stdout, sys.stderr, options.system_prompt, options.json)
+    # Bytes that are no UTF-8 become what the door refuses, in the line where they are.
+    sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    return 0 if answer_lines(pipe, sys.stdin) else MISUSED
+
+
+def _declare_model(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--model", help='"embedded", a folder or a Hub id, @revision after it; default: NANOCHAT_MODEL')
+    verb.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps; default: NANOCHAT_DEVICE")
+    verb.add_argument("--dtype", help="auto, float32, bfloat16 or float16; default: NANOCHAT_DTYPE")
+    verb.add_argument("--threads", help="of the processor, 0 for torch's choice; default: NANOCHAT_THREADS")
+
+
+def _declare_sampling(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--system-prompt", default="", help="what comes before the first message")
+    for name, kind in SAMPLING.items():
+        verb.add_argument(f"--{name.replace('_', '-')}", type=kind)
+
+
+def _sampling(options: argparse.Namespace) -> SamplingSettings:
+    from nanochat.chat.sampling import SamplingSettings
+
+    given = {name: getattr(options, name) for name in SAMPLING if getattr(options, name) is not None}
+    return SamplingSettings(**given)
+
+
+def _engine(options: argparse.Namespace) -> LocalEngine:
+    """Load the model named by options and environment, and the engine that answers one person with it."""
+    import torch
+    from transformers.utils import logging
+
+    from nanochat.chat.engine import EngineLimits, LocalEngine
+    from nanochat.chat.template import ChatTemplate
+    from nanochat.model.checkpoint import load_checkpoint
+    from nanochat.settings import Settings
+
+    named = {name: getattr(options, name) for name in ("model", "device", "dtype", "threads")}
+    settings = Settings.from_environment(**named)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    logging.disable_progress_bar()
+    checkpoint = load_checkpoint(settings.model, device=settings.device, dtype=settings.dtype, progress=_show_progress)
+    limits = EngineLimits(slots=1, queue=0, deadline_seconds=settings.deadline_seconds)
+    return LocalEngine(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer), limits)
+
+
+def _show_progress(text: str, fraction: float) -> None:
+    """Write on one line of a terminal what is going on, and nothing where nobody watches."""
+    if sys.stderr.isatty():
+        # Erase the line; the last step leaves it empty.
+        sys.stderr.write("\r\033[K" + (f"{text} {fraction:4.0%}" if fraction < 1 else ""))
+        sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
