@@ -116,8 +116,9 @@ def test_a_capital_has_one_answer_in_every_wording() -> None:
     for one in islice(geography.capitals(Random(2), [FRANCE, STATES]), 300):
         messages = one["messages"]
         for question, answer in zip(messages[::2], messages[1::2], strict=True):
-            country = FRANCE if "France" in str(question["content"]) else STATES
-            assert answer["content"] == geography.capital_sentence(country)
+            france = "France" in str(question["content"])
+            states = "The capital of the United States is Washington, D.C."
+            assert answer["content"] == ("The capital of France is Paris." if france else states)
 
 
 def test_people_leave_the_article_out_and_the_answer_keeps_it() -> None:

@@ -7,7 +7,7 @@ from itertools import islice
 from random import Random
 
 from nanochat.recipe.conversations import followups, memory, smalltalk, system_prompts, unknowns
-from nanochat.recipe.conversations.dialogue import table, visible
+from nanochat.recipe.conversations.dialogue import first_sentence, table, visible
 from nanochat.recipe.conversations.reserved import HELD_OUT_NAMES
 from tests.recipe.test_conversations_facts import FRANCE, STATES
 
@@ -50,6 +50,9 @@ def test_capital_letters_lower_case_and_one_sentence_are_obeyed() -> None:
             obeyed += 1
         if system["content"] in table("wordings")["lower case"]:
             assert all(answer == answer.lower() for answer in answers)
+            obeyed += 1
+        if system["content"] in table("wordings")["one sentence"]:
+            assert all(first_sentence(answer) == answer for answer in answers if not answer.startswith(("Hi", "Hello")))
             obeyed += 1
         named = re.search(r"(?:name is|You are|called) ([A-Z]\w+)", str(system["content"]))
         if named and "NanoChat" not in str(system["content"]):

@@ -22,7 +22,8 @@ PLAIN_CAPITAL = "What is the capital of {country}?"
 
 def capital_sentence(country: Country) -> str:
     """Say the capital in the one form that the model learns."""
-    return f"The capital of {country.name} is {country.capital}."
+    # The full stop of "Washington, D.C." ends the sentence too.
+    return f"The capital of {country.name} is {country.capital.rstrip('.')}."
 
 
 def capitals(random: Random, countries: list[Country]) -> Iterator[Dialogue]:
@@ -152,5 +153,5 @@ def _about(random: Random, country: Country) -> Exchange:
     question = asked(random, random.choice(wordings("about country")), country.name)
     start = "Yes, " if question.startswith("Is ") else ""
     name = country.name if start else capitalized(country.name)
-    answer = f"{start}{name} is a country in {country.continent}. Its capital is {country.capital}."
+    answer = f"{start}{name} is a country in {country.continent}. Its capital is {country.capital.rstrip('.')}."
     return question, answer

@@ -10,7 +10,7 @@ from nanochat.recipe.conversations.arithmetic import calculated
 from nanochat.recipe.conversations.definitions import definition_question, everyday_things
 from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, capitalized, deck, dialogue, table, wordings
 from nanochat.recipe.conversations.geography import PLAIN_CAPITAL, asked, capital_sentence
-from nanochat.recipe.conversations.reserved import HELD_OUT_NAMES, is_reserved_sum
+from nanochat.recipe.conversations.reserved import is_reserved_sum
 from nanochat.recipe.corpus import Country
 
 UNKNOWN_NAME = "You have not told me your name yet. What is your name?"
@@ -28,7 +28,7 @@ class Memory(TypedDict):
 
 def name_memory(random: Random, countries: list[Country]) -> Iterator[Dialogue]:
     """Yield chats in which the user's name is told, other things are talked of, and the name is asked for."""
-    for name in deck(random, [name for name in table("lists")["names"] if name not in HELD_OUT_NAMES]):
+    for name in deck(random, table("lists")["names"]):
         if random.random() < 0.06:
             yield dialogue(
                 (random.choice(wordings("my name")), UNKNOWN_NAME),

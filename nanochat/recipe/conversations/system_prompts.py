@@ -11,7 +11,6 @@ from random import Random
 from nanochat.recipe.conversations.definitions import definition_question, everyday_things
 from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, deck, dialogue, first_sentence, table, wordings
 from nanochat.recipe.conversations.geography import PLAIN_CAPITAL, asked, capital_sentence
-from nanochat.recipe.conversations.reserved import HELD_OUT_NAMES
 from nanochat.recipe.corpus import Country
 
 
@@ -56,7 +55,7 @@ def _lower(random: Random, countries: list[Country]) -> Dialogue:
 
 
 def _named(random: Random, countries: list[Country]) -> Dialogue:
-    name = random.choice([name for name in table("lists")["names"] if name not in HELD_OUT_NAMES])
+    name = random.choice(table("lists")["names"])
     question = random.choice(wordings("your name"))
     answer = (
         f"I am {name}. How can I help you?"
