@@ -18,7 +18,7 @@ from nanochat.chat.sampling import SamplingSettings
 from nanochat.chat.scheduler import WAIT_SECONDS, EngineLimits, Scheduler
 from nanochat.chat.template import ChatTemplate, FittedPrompt
 from nanochat.errors import CheckpointError, ContextFullError
-from nanochat.model.cache import SlotCache
+from nanochat.model.cache import SlotCache, cache_type
 from nanochat.model.decoder import SlotDecoder
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 
@@ -50,7 +50,11 @@ class LocalEngine(Engine):
         self.context = min(self.limits.context or longest, longest)
         self._template = template
         self.cache = SlotCache(
-            model.config, self.limits.slots, self.context, dtype=model.lm_head.weight.dtype, device=model.device
+            model.config,
+            self.limits.slots,
+            self.context,
+            dtype=cache_type(model.dtype, model.device),
+            device=model.device,
         )
         self._scheduler = Scheduler(SlotDecoder(model, self.cache), self.limits)
 

@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nanochat.model.cache import Slot, SlotCache
-from nanochat.model.modeling_nanochat import NanoChatAttention, NanoChatForCausalLM, rotate
+from nanochat.model.lean import LeanLayer, even_rows, lean_linear, normalized, signed_sine
+from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +32,21 @@ class Segment:
 
 
 class SlotDecoder:
-    """Reads segments into the slots of a cache."""
+    """Reads segments into the slots of a cache. The model stays on the device it is on now."""
 
     def __init__(self, model: NanoChatForCausalLM, cache: SlotCache) -> None:
         self.cache = cache
-        self._model = model
+        self._trunk = model.model
+        self._layers = [LeanLayer(layer) for layer in model.model.layers]
+        self._head = lean_linear(model.lm_head.weight)
+        self._weight = model.lm_head.weight
+        self._config = model.config
         self._device = model.device
+        self._eps = torch.tensor(model.model.norm.eps, device=self._device)
         positions = torch.arange(cache.context, device=self._device)[None]
-        self._rope = model.model.rotary_emb(cache.keys[0], positions)
-        self._window = model.config.sliding_window
+        cos, sin = model.model.rotary_emb(torch.empty(0, device=self._device), positions)
+        # One row for each position, broadcast over heads.
+        self._cos, self._sin = cos[0, :, None], signed_sine(sin)[0, :, None]
 
     @torch.inference_mode()
     def read(self, segments: Sequence[Segment]) -> list[Tensor]:
@@ -47,78 +54,73 @@ class SlotDecoder:
 
         The slots must differ and have room. When this raises, they remember what they did before.
         """
-        trunk = self._model.model
-        ids = torch.tensor([[token for segment in segments for token in segment.ids]], device=self._device)
-        views = _views(segments, self._window, self._device)
-        positions = torch.cat([view.positions for view in views])
-        rope = (self._rope[0][:, positions], self._rope[1][:, positions])
-        hidden = trunk.norm(trunk.embed_tokens(ids))
-        if trunk.smear is not None:
-            hidden = trunk.smear(hidden, self._previous_embeddings(segments))
+        views = _views(segments, self._config.sliding_window, self._device)
+        padding = [0] * (even_rows(views[-1].last, self._weight) - views[-1].last)
+        ids = self._tensor([*(token for segment in segments for token in segment.ids), *padding])
+        positions = self._tensor([*(place for view in views for place in range(view.past, view.end)), *padding])
+        cos, sin = self._cos[positions], self._sin[positions]
+        hidden = self._embed(ids)
+        if self._trunk.smear is not None:
+            hidden = self._smear(hidden, segments, len(padding))
         start = halfway = hidden
-        for index, layer in enumerate(trunk.layers):
-            if layer.residual_mix is not None:
-                hidden = layer.residual_mix(hidden, start)
-            normed = layer.input_layernorm(hidden)
-            hidden = hidden + self._attend(layer.self_attn, index, normed, ids, rope, views)
-            hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
-            if index == len(trunk.layers) // 2:
+        for index, layer in enumerate(self._layers):
+            hidden = layer.start(hidden, start)
+            heads = layer.look(hidden, ids, cos, sin)
+            hidden = layer.add(hidden, self._attend(layer, index, heads, views))
+            if index == len(self._layers) // 2:
                 halfway = hidden
-        if trunk.backout is not None:
-            hidden = trunk.backout(hidden, halfway)
-        logits = self._logits(hidden[0], segments)
+        if self._trunk.backout is not None:
+            hidden = self._trunk.backout(hidden, halfway)
+        logits = self._logits(hidden, segments)
         for segment in segments:
             segment.slot.ids.extend(segment.ids)
         return logits
 
-    def _previous_embeddings(self, segments: Sequence[Segment]) -> Tensor:
-        """Return the embedding of the token before each, zeros for the first of a conversation. Slots know the ids."""
-        trunk = self._model.model
+    def _tensor(self, numbers: Sequence[int]) -> Tensor:
+        return torch.tensor(numbers, device=self._device)
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        return normalized(F.embedding(ids, self._trunk.embed_tokens.weight).float(), self._eps)
+
+    def _smear(self, embedded: Tensor, segments: Sequence[Segment], padding: int) -> Tensor:
+        """Add to each token a share of the one before, which the slot knows by its id; the first of all has none."""
         previous = [token for one in segments for token in (*(one.slot.ids[-1:] or [0]), *one.ids[:-1])]
         follows = [bool(one.slot.ids) or place > 0 for one in segments for place in range(len(one.ids))]
-        embedded: Tensor = trunk.norm(trunk.embed_tokens(torch.tensor([previous], device=self._device)))
-        return embedded * torch.tensor(follows, device=self._device)[:, None]
+        before = self._embed(self._tensor([*previous, *[0] * padding]))
+        before = before * self._tensor([*follows, *[False] * padding])[:, None]
+        smeared: Tensor = self._trunk.smear(embedded.to(self._weight.dtype), before.to(self._weight.dtype))
+        return smeared.float()
 
-    def _attend(
-        self,
-        attention: NanoChatAttention,
-        layer: int,
-        hidden: Tensor,
-        ids: Tensor,
-        rope: tuple[Tensor, Tensor],
-        views: Sequence[_View],
-    ) -> Tensor:
-        heads_last = (1, hidden.shape[1], -1, attention.head_dim)
-        query = attention.q_norm(rotate(attention.q_proj(hidden).view(heads_last).transpose(1, 2), *rope))
-        key = attention.k_norm(rotate(attention.k_proj(hidden).view(heads_last).transpose(1, 2), *rope))
-        value = attention.v_proj(hidden).view(heads_last).transpose(1, 2)
-        if attention.value_embedding is not None:
-            value = value + attention.value_embedding(ids, hidden)
-        keys, values = self.cache.keys[layer], self.cache.values[layer]
+    def _attend(self, layer: LeanLayer, index: int, heads: Tensor, views: Sequence[_View]) -> Tensor:
+        """Store keys and values in the slots and return what each token gathers, (tokens, heads * head_dim)."""
+        count = layer.key_heads
+        query, pairs = heads[:, : -2 * count].unflatten(1, (count, -1)), heads[:, -2 * count :]
+        store = self.cache.layers[index]
         gathered = []
         for view in views:
-            row = slice(view.slot, view.slot + 1)
-            sight = view.all if attention.sliding_window is None else view.near
-            keys[row, :, view.past : view.end] = key[:, :, view.tokens]
-            values[row, :, view.past : view.end] = value[:, :, view.tokens]
-            gathered.append(
-                F.scaled_dot_product_attention(
-                    query[:, :, view.tokens],
-                    keys[row, :, sight.start : view.end],
-                    values[row, :, sight.start : view.end],
-                    attn_mask=sight.mask,
-                    scale=attention.scaling,
-                    enable_gqa=attention.num_key_value_groups > 1,
-                )
-            )
-        joined = torch.cat(gathered, dim=2).transpose(1, 2).reshape(1, hidden.shape[1], -1)
-        mixed: Tensor = attention.o_proj(joined)
-        return mixed
+            row = store[view.slot : view.slot + 1]
+            row[0, :, view.past : view.end] = pairs[view.first : view.last].transpose(0, 1)
+            sight = view.all if layer.window is None else view.near
+            seen = row[:, :, sight.start : view.end]
+            # The query heads that share a key head stand in line as if they were more tokens.
+            asked = query[view.first : view.last].permute(1, 2, 0, 3).flatten(1, 2)[None].to(store.dtype)
+            mask = None if sight.mask is None else sight.mask.repeat(query.shape[2], 1)
+            found = F.scaled_dot_product_attention(asked, seen[:, :count], seen[:, count:], mask, scale=layer.scaling)
+            tokens = found[0].unflatten(1, (query.shape[2], -1)).permute(2, 0, 1, 3)
+            gathered.append(tokens.reshape(view.last - view.first, -1))
+        if views[-1].last < heads.shape[0]:
+            gathered.append(store.new_zeros(heads.shape[0] - views[-1].last, gathered[0].shape[1]))
+        return gathered[0] if len(gathered) == 1 else torch.cat(gathered)
 
     def _logits(self, hidden: Tensor, segments: Sequence[Segment]) -> list[Tensor]:
         ends = accumulate(len(segment.ids) for segment in segments)
-        kept = [hidden[end - segment.kept : end] for segment, end in zip(segments, ends, strict=True)]
-        logits = self._model.logits(self._model.model.norm(torch.cat(kept))).float()
+        places = [end - left for one, end in zip(segments, ends, strict=True) for left in range(one.kept, 0, -1)]
+        rows = even_rows(len(places), self._weight)
+        kept = hidden[self._tensor([*places, *[0] * (rows - len(places))])] if rows else hidden[:0]
+        logits = self._head(normalized(kept, self._eps).to(self._weight.dtype)).float()[: len(places)]
+        logits = logits[:, : self._config.vocab_size]
+        cap = self._config.final_logit_softcapping
+        logits = logits if cap is None else logits.div(cap).tanh_().mul_(cap)
         return list(torch.split(logits, [segment.kept for segment in segments]))
 
 
@@ -135,10 +137,10 @@ class _View:
     """Where a segment stands: its tokens in the pass, its place in the slot, and what its tokens look at."""
 
     slot: int
-    tokens: slice
+    first: int
+    last: int
     past: int
     end: int
-    positions: Tensor
     all: _Sight
     near: _Sight
 
@@ -148,19 +150,17 @@ def _views(segments: Sequence[Segment], window: int | None, device: torch.device
     first = 0
     for segment in segments:
         length, past = len(segment.ids), len(segment.slot.ids)
-        positions = torch.arange(past, past + length, device=device)
-        everything = _sight(positions, 0, past, None)
-        near = everything if window is None else _sight(positions, max(0, past + 1 - window), past, window)
-        tokens = slice(first, first + length)
-        views.append(_View(segment.slot.index, tokens, past, past + length, positions, everything, near))
+        everything = _sight(length, 0, past, None, device)
+        near = everything if window is None else _sight(length, max(0, past + 1 - window), past, window, device)
+        views.append(_View(segment.slot.index, first, first + length, past, past + length, everything, near))
         first += length
     return views
 
 
-def _sight(positions: Tensor, start: int, past: int, window: int | None) -> _Sight:
-    length = positions.shape[0]
+def _sight(length: int, start: int, past: int, window: int | None, device: torch.device) -> _Sight:
     if length == 1:  # one token alone may look at everything that is there
         return _Sight(start, None)
-    keys = torch.arange(start, past + length, device=positions.device)
-    mask = keys <= positions[:, None]
-    return _Sight(start, mask if window is None else mask & (keys > positions[:, None] - window))
+    keys = torch.arange(start, past + length, device=device)
+    positions = torch.arange(past, past + length, device=device)[:, None]
+    mask = keys <= positions
+    return _Sight(start, mask if window is None else mask & (keys > positions - window))

@@ -14,7 +14,7 @@ from nanochat.chat.events import Done, Event, Token
 from nanochat.chat.sampling import SamplingSettings
 from nanochat.chat.template import ChatTemplate
 
-GREEDY = SamplingSettings(temperature=0, max_tokens=24, seed=0)
+GREEDY = SamplingSettings(temperature=0, max_tokens=16, seed=0)
 
 
 def asked(*texts: str) -> Conversation:

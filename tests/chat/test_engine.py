@@ -16,8 +16,8 @@ from nanochat.chat.template import ChatTemplate
 from nanochat.errors import CheckpointError, ContextFullError, InvalidMessageError, SettingsError
 from tests.chat.engines import GREEDY, asked, done, engine_of, in_turn, script, scripted, tokens
 
-QUESTIONS = ("Hello!", "What is the capital of France?", "The fox ran", "Größe 🦊", "print(twice(21))", "naïve " * 12)
-SAMPLED = SamplingSettings(temperature=0.9, top_k=40, max_tokens=24, seed=11)
+QUESTIONS = ("Hello!", "What is the capital of France?", "Größe 🦊", "naïve " * 6)
+SAMPLED = SamplingSettings(temperature=0.9, top_k=40, max_tokens=16, seed=11)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def rival(tiny_model: NanoChatForCausalLM) -> transformers.NanoChatForCausalLM:
     return model
 
 
-@pytest.mark.parametrize("chunk", [1, 5, 128])
+@pytest.mark.parametrize("chunk", [5, 128])
 def test_greedy_ids_equal_generate_of_transformers(
     tiny_model: NanoChatForCausalLM,
     rival: transformers.NanoChatForCausalLM,
@@ -80,9 +80,11 @@ def test_a_seed_repeats_its_answer_and_a_drawn_seed_is_told(
     tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate
 ) -> None:
     engine = engine_of(tiny_model, tiny_template)
-    first = done(engine.stream(asked("Hello!"), SamplingSettings(temperature=1.5, top_k=0)))
-    other = done(engine.stream(asked("Hello!"), SamplingSettings(temperature=1.5, top_k=0)))
-    again = done(engine.stream(asked("Hello!"), SamplingSettings(temperature=1.5, top_k=0, seed=first.seed)))
+    first = done(engine.stream(asked("Hello!"), SamplingSettings(temperature=1.5, top_k=0, max_tokens=16)))
+    other = done(engine.stream(asked("Hello!"), SamplingSettings(temperature=1.5, top_k=0, max_tokens=16)))
+    again = done(
+        engine.stream(asked("Hello!"), SamplingSettings(temperature=1.5, top_k=0, max_tokens=16, seed=first.seed))
+    )
     assert first.seed != other.seed
     assert first.message != other.message
     assert again.message == first.message
@@ -217,7 +219,7 @@ class TestCalculator:
         assert done(events).message.ids == tuple(call)
         assert not any(token.forced for token in tokens(events))
 
-    @pytest.mark.parametrize("max_tokens", range(1, 20))
+    @pytest.mark.parametrize("max_tokens", range(1, 13))
     def test_a_cut_answer_goes_on_as_if_it_had_not_been_cut(self, tiny_template: ChatTemplate, max_tokens: int) -> None:
         control = tiny_template.control
         call = self.ids(tiny_template, "12*34", before="It")
