@@ -53,7 +53,7 @@ def read_config(folder: Path) -> NanoChatConfig:
     if values.get("quantization_config"):
         raise CheckpointError("config.json describes quantized weights, which are not read.")
     try:
-        _check_numbers(values)
+        check_numbers(values)
         config = NanoChatConfig(**{name: value for name, value in values.items() if name in FIELDS})
         check_sizes(config)
         return config
@@ -64,7 +64,7 @@ def read_config(folder: Path) -> NanoChatConfig:
 
 def check_sizes(config: NanoChatConfig) -> None:
     """Raises ValueError for sizes of which no model can be made."""
-    _check_numbers(vars(config))
+    check_numbers(vars(config))
     heads, kv_heads = config.num_attention_heads, config.num_key_value_heads or 1
     if heads % kv_heads:
         raise ValueError(f"num_attention_heads is {heads}, no multiple of num_key_value_heads, {kv_heads}.")
@@ -74,7 +74,7 @@ def check_sizes(config: NanoChatConfig) -> None:
         raise ValueError(f"hidden_act is {config.hidden_act[:50]!r}, which transformers does not know.")
 
 
-def _check_numbers(values: dict[str, Any]) -> None:
+def check_numbers(values: dict[str, Any]) -> None:
     """Raises ValueError for a number out of its bounds, as far as `values` has it."""
     given = {name: value for name, value in values.items() if value is not None or name not in OPTIONAL}
     for name in LARGEST.keys() & given.keys():

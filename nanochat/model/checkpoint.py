@@ -8,6 +8,8 @@ before anybody talks to it. Whatever ends it is a CheckpointError whose text say
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +20,19 @@ from transformers import PreTrainedTokenizerFast
 
 from nanochat.errors import CheckpointError
 from nanochat.model import hub
-from nanochat.model.admission import check_finite, check_shapes, expected_parameters, read_config, read_tokenizer
+from nanochat.model.admission import (
+    chat_tokenizer,
+    check_finite,
+    check_shapes,
+    expected_parameters,
+    read_config,
+    read_tokenizer,
+)
 from nanochat.model.configuration_nanochat import NanoChatConfig
+from nanochat.model.folder import TEMPLATE
 from nanochat.model.hub import Progress
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
+from nanochat.model.native import NativeRun, find_run, largest_bytes, load_native, run_files
 from nanochat.model.source import EMBEDDED, PRETRAINED, HubSource, LocalSource, parse_source
 from nanochat.model.weights import INDEX, read_headers, remedy, shard_names, verify_content
 
@@ -110,7 +121,7 @@ def _fetch(source: HubSource, progress: Progress) -> tuple[Path, str]:
     # The cache names the folder by the commit. Whoever moves the branch meanwhile does not mix two models.
     commit = HubSource(source.repository, folder.name)
     if not (folder / "config.json").is_file():
-        raise CheckpointError(f"config.json is missing. {remedy(hub.list_names(commit))}")
+        return _fetch_run(commit, folder, progress), folder.name
     config = read_config(folder)
     read_tokenizer(folder, config)
     names = shard_names(folder)
@@ -120,18 +131,27 @@ def _fetch(source: HubSource, progress: Progress) -> tuple[Path, str]:
     return folder, folder.name
 
 
+def _fetch_run(commit: HubSource, folder: Path, progress: Progress) -> Path:
+    """Bring the files of a native run, small ones first, into the folder that the cache has for the commit."""
+    names = hub.list_names(commit) or [entry.name for entry in folder.iterdir()]
+    files = run_files(names)
+    if files is None:
+        raise CheckpointError(f"config.json is missing. {remedy(names)}")
+    weights, *small = files
+    hub.download(commit, small, progress, limit_bytes=SMALL_BYTES)
+    return hub.download(commit, [weights], progress, limit_bytes=largest_bytes(folder / small[0]))
+
+
 def _load(
     folder: Path, device: torch.device, dtype: str, progress: Progress
 ) -> tuple[NanoChatForCausalLM, PreTrainedTokenizerFast, str]:
-    """Check, load and check again what lies in a folder."""
+    """Check, load and check again what lies in a folder: Hugging Face's files or those of a native run."""
     progress("Checking the files", 0.0)
-    config = read_config(folder)
-    tokenizer = read_tokenizer(folder, config)
-    weights = read_headers(folder)
-    check_shapes(weights, config)
-    checksum = verify_content(weights)
-    progress(f"Loading {weights.parameters / 1e6:,.0f} million parameters", 0.3)
-    model = _read_model(folder, config, choose_dtype(dtype, device, weights.parameters))
+    run = None if (folder / "config.json").exists() else find_run(folder)
+    if run is None:
+        model, tokenizer, checksum = _load_folder(folder, lambda count: choose_dtype(dtype, device, count), progress)
+    else:
+        model, tokenizer, checksum = _load_run(run, lambda count: choose_dtype(dtype, device, count), progress)
     progress("Checking the weights", 0.8)
     check_finite(model)
     try:
@@ -141,6 +161,27 @@ def _load(
         raise CheckpointError(f"its {size / 1e9:,.1f} GB do not fit into the memory of {device}.") from error
     progress("Ready", 1.0)
     return model, tokenizer, checksum
+
+
+def _load_folder(
+    folder: Path, dtype_for: Callable[[int], torch.dtype], progress: Progress
+) -> tuple[NanoChatForCausalLM, PreTrainedTokenizerFast, str]:
+    config = read_config(folder)
+    tokenizer = read_tokenizer(folder, config)
+    weights = read_headers(folder)
+    check_shapes(weights, config)
+    checksum = verify_content(weights)
+    progress(f"Loading {weights.parameters / 1e6:,.0f} million parameters", 0.3)
+    return _read_model(folder, config, dtype_for(weights.parameters)), tokenizer, checksum
+
+
+def _load_run(
+    run: NativeRun, dtype_for: Callable[[int], torch.dtype], progress: Progress
+) -> tuple[NanoChatForCausalLM, PreTrainedTokenizerFast, str]:
+    model, backend = load_native(run, dtype_for, lambda part: progress(f"Loading {run.weights.name}", 0.7 * part))
+    tokenizer = chat_tokenizer(backend, model.config.max_position_embeddings, TEMPLATE.read_text())
+    with run.weights.open("rb") as content:
+        return model, tokenizer, hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _read_model(folder: Path, config: NanoChatConfig, dtype: torch.dtype) -> NanoChatForCausalLM:

@@ -47,7 +47,7 @@ def read_json(path: Path, limit_bytes: int = 50_000_000) -> dict[str, Any]:
     if path.stat().st_size > limit_bytes:
         raise CheckpointError(f"{path.name} has {path.stat().st_size:,} bytes, more than a nanochat model's ever has.")
     content = path.read_bytes()
-    _refuse_stand_ins(path, content)
+    refuse_stand_ins(path, content)
     try:
         value = json.loads(content)
     # Deep nesting exhausts the parser's stack.
@@ -112,7 +112,8 @@ def remedy(names: Iterable[str]) -> str:
     pickled = [name for name in present if name.endswith((".bin", ".ckpt", ".pth"))]
     if native:
         return (
-            f"{native[0]} is karpathy/nanochat's own format: convert it by `python -m nanochat convert SOURCE TARGET`."
+            f"{native[0]} is of a native karpathy/nanochat run, which needs model_<step>.pt, meta_<step>.json and "
+            "tokenizer.pkl."
         )
     if pickled:
         return f"{pickled[0]} is a pickle, which runs code when it is loaded: save the model as safetensors."
@@ -121,7 +122,7 @@ def remedy(names: Iterable[str]) -> str:
 
 def _read_header(file: Path) -> dict[str, tuple[int, ...]]:
     with file.open("rb") as content:
-        _refuse_stand_ins(file, content.read(512))
+        refuse_stand_ins(file, content.read(512))
     try:
         with safe_open(file, framework="pt") as tensors:
             slices = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118 - not a dict
@@ -135,7 +136,7 @@ def _read_header(file: Path) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _refuse_stand_ins(path: Path, beginning: bytes) -> None:
+def refuse_stand_ins(path: Path, beginning: bytes) -> None:
     """Name the two things that stand where a file should be when a download went wrong."""
     if beginning.startswith(b"version https://git-lfs"):
         raise CheckpointError(

@@ -15,6 +15,7 @@ from nanochat.model import hub
 from nanochat.model.checkpoint import load_checkpoint
 from nanochat.model.source import HubSource
 from tests.hub_server import COMMIT, HubServer
+from tests.original import GOLDEN
 
 NAME = "someone/tiny"
 
@@ -177,14 +178,38 @@ def test_a_slow_line_is_not_a_stall_and_shows_its_progress() -> None:
     assert any(0.0 < fraction < 1.0 for fraction in told)
 
 
-def test_original_checkpoints_on_the_hub_are_refused_with_the_remedy(tmp_path: Path, server: HubServer) -> None:
+def test_a_run_of_the_original_on_the_hub_is_loaded(server: HubServer) -> None:
+    server.repositories[NAME] = GOLDEN / "current-2026"
+    assert load_checkpoint(NAME, device="cpu").model.config.smear
+    assert not any("expected.safetensors" in line for line in server.requests)
+
+
+def test_half_a_run_of_the_original_on_the_hub_is_refused_with_the_remedy(tmp_path: Path, server: HubServer) -> None:
     original = tmp_path / "original"
     original.mkdir()
-    for name in ("model_000650.pt", "meta_000650.json", "tokenizer.pkl"):
+    for name in ("model_000650.pt", "meta_000650.json"):
         (original / name).write_bytes(b"{}")
     server.repositories[NAME] = original
-    assert "model_000650.pt is karpathy/nanochat's own format: convert it" in refusal()
-    assert not any(".pt" in line or ".pkl" in line for line in server.requests)
+    assert "model_000650.pt is of a native karpathy/nanochat run, which needs" in refusal()
+    assert not any(".pt" in line for line in server.requests)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("README.md", "This is not the folder of a model."),
+        ("pytorch_model.bin", "pytorch_model.bin is a pickle, which runs code when it is loaded"),
+    ],
+)
+def test_a_repository_without_a_model_is_told_by_what_it_has(
+    name: str, told: str, tmp_path: Path, server: HubServer
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / name).write_bytes(b"{}")
+    server.repositories[NAME] = other
+    assert told in refusal()
+    assert not any("/resolve/" in line for line in server.requests)
 
 
 def test_weights_larger_than_the_config_explains_are_not_fetched(

@@ -133,7 +133,7 @@ def test_what_stands_in_place_of_a_json_object_is_named(tmp_path: Path, content:
 @pytest.mark.parametrize(
     ("names", "told"),
     [
-        (["model_000650.pt", "meta_000650.json", "tokenizer.pkl"], "model_000650.pt is of a native karpathy/nanochat run"),
+        (["model_000650.pt", "meta_000650.json", "tokenizer.pkl"], "is of a native karpathy/nanochat run"),
         (["pytorch_model.bin", "config.json"], "pytorch_model.bin is a pickle, which runs code when it is loaded"),
         (["a.txt"], "This is not the folder of a model."),
         ([], "This is not the folder of a model."),
