@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TextIO
+from typing import Any, TextIO
 
 from nanochat.chat.conversation import Conversation, Message
 from nanochat.chat.engine import Engine
@@ -79,7 +79,7 @@ def _obey(chat: Chat, line: str, out: TextIO) -> Chat:
     return chat
 
 
-def _number(text: str) -> object:
+def _number(text: str) -> Any:
     """Read a number as far as it is one; what else was typed is refused by the settings, which know the limits."""
     for kind in (int, float):
         try:

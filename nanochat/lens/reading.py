@@ -104,7 +104,8 @@ def attention_at(reading: Reading, layer: int, place: int) -> Tensor:
     scores = (keys @ query.unsqueeze(-1)).squeeze(-1).float() * attention.scaling
     if attention.sliding_window is not None:
         scores[:, : max(0, place + 1 - attention.sliding_window)] = -torch.inf
-    return scores.softmax(dim=-1)
+    weights: Tensor = scores.softmax(dim=-1)
+    return weights
 
 
 @torch.inference_mode()

@@ -80,7 +80,7 @@ class SlotDecoder:
         return torch.tensor(numbers, device=self._device)
 
     def _embed(self, ids: Tensor) -> Tensor:
-        return normalized(F.embedding(ids, self._trunk.embed_tokens.weight).float(), self._eps)
+        return normalized(self._trunk.embed_tokens(ids).float(), self._eps)
 
     def _smear(self, embedded: Tensor, segments: Sequence[Segment], padding: int) -> Tensor:
         """Add to each token a share of the one before, which the slot knows by its id; the first of all has none."""
@@ -94,7 +94,8 @@ class SlotDecoder:
     def _attend(self, layer: LeanLayer, index: int, heads: Tensor, views: Sequence[_View]) -> Tensor:
         """Store keys and values in the slots and return what each token gathers, (tokens, heads * head_dim)."""
         count = layer.key_heads
-        query, pairs = heads[:, : -2 * count].unflatten(1, (count, -1)), heads[:, -2 * count :]
+        query, pairs = heads[:, : -2 * count], heads[:, -2 * count :]
+        query = query.view(len(query), count, -1, query.shape[-1])
         store = self.cache.layers[index]
         gathered = []
         for view in views:
@@ -106,7 +107,7 @@ class SlotDecoder:
             asked = query[view.first : view.last].permute(1, 2, 0, 3).flatten(1, 2)[None].to(store.dtype)
             mask = None if sight.mask is None else sight.mask.repeat(query.shape[2], 1)
             found = F.scaled_dot_product_attention(asked, seen[:, :count], seen[:, count:], mask, scale=layer.scaling)
-            tokens = found[0].unflatten(1, (query.shape[2], -1)).permute(2, 0, 1, 3)
+            tokens = found[0].view(count, query.shape[2], -1, query.shape[3]).permute(2, 0, 1, 3)
             gathered.append(tokens.reshape(view.last - view.first, -1))
         if views[-1].last < heads.shape[0]:
             gathered.append(store.new_zeros(heads.shape[0] - views[-1].last, gathered[0].shape[1]))

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from torch import Tensor, nn
 
+from nanochat.model.attention import NanoChatAttention
 from nanochat.model.configuration_nanochat import NanoChatConfig, head_size
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 
@@ -144,7 +146,7 @@ def _sum(name: str, parts: list[PartFacts], counted: list[PartFacts] | None = No
 
 
 def _layer(layer: nn.Module, config: NanoChatConfig) -> LayerFacts:
-    attention = layer.self_attn
+    attention = cast(NanoChatAttention, layer.self_attn)
     return LayerFacts(
         parameters=sum(tensor.numel() for _, tensor in _saved_tensors(layer)),
         window_tokens=attention.sliding_window or config.max_position_embeddings,

@@ -47,7 +47,7 @@ class LeanLayer:
     def look(self, hidden: Tensor, ids: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """Return queries, keys and values in this order, float32 of shape (tokens, all heads, head_dim)."""
         normed = self._norm(hidden).to(self._dtype)
-        heads = self._project(normed).float().unflatten(-1, (-1, self._attention.head_dim))
+        heads = self._project(normed).float().view(len(hidden), -1, self._attention.head_dim)
         turned = self._head_norm(rotated(heads[:, : -self.key_heads], cos, sin))
         values = heads[:, -self.key_heads :]
         if self._attention.value_embedding is not None:
@@ -97,7 +97,7 @@ def even_rows(count: int, weight: Tensor) -> int:
     return 8 if few else count
 
 
-def _joined(parameters: Sequence[nn.Parameter]) -> Tensor:
+def _joined(parameters: Sequence[Tensor]) -> Tensor:
     first = parameters[0]
     rows = [parameter.shape[0] for parameter in parameters]
     shape = (sum(rows), *first.shape[1:])
@@ -110,7 +110,7 @@ def _joined(parameters: Sequence[nn.Parameter]) -> Tensor:
     if lie_together:
         return torch.as_strided(first.data, shape, first.stride(), offset)
     whole = torch.cat([parameter.data for parameter in parameters])
-    for parameter, part in zip(parameters, whole.split(rows), strict=True):
+    for parameter, part in zip(parameters, torch.split(whole, rows), strict=True):
         parameter.data = part
     return whole
 

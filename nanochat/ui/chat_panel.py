@@ -49,7 +49,7 @@ WELCOME = """## What would you like to know?
 
 A small language model of the NanoChat kind. It can talk, tell stories and calculate; what it says can be wrong."""
 
-_LATEX = [
+_LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "\\[", "right": "\\]", "display": True},
     {"left": "\\(", "right": "\\)", "display": False},
@@ -84,7 +84,8 @@ class ChatPanel:
 
     def tie_up(self, page: gr.Blocks) -> None:
         """Complete the events that ChatInterface leaves open; call once, within the page."""
-        chat, quiet = self.interface, {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        chat = self.interface
+        quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         answers = _answers(page, chat)
         chat.chatbot.edit(_stoppable, None, chat.textbox, **quiet)
         for how in ("submit", "retry", "edit", "example_select"):
@@ -102,11 +103,11 @@ class ChatPanel:
         history: list[Bubble],
         system_prompt: str,
         temperature: float,
-        top_k: float,
+        top_k: int,
         top_p: float,
         repetition_penalty: float,
-        max_tokens: float,
-        seed: float | None,
+        max_tokens: int,
+        seed: int | None,
         remembered: Conversation,
         request: gr.Request,
     ) -> Generator[Update, None, None]:
@@ -174,7 +175,7 @@ def _answers(page: gr.Blocks, chat: gr.ChatInterface) -> dict[str, Dependency]:
             first = event
             while first.trigger_after is not None:
                 first = page.fns[first.trigger_after]
-            answers[first.targets[0][1]] = Dependency(None, event.get_config(), event._id, event.fn)
+            answers[first.targets[0][1]] = Dependency(None, cast(Any, event).get_config(), event._id, event.fn)
     return answers
 
 

@@ -75,7 +75,8 @@ def ranks_svg(rows: Sequence[LensRow], vocabulary: int) -> str:
 
 def _decades(rank: int) -> float:
     whole = len(str(rank)) - 1
-    return whole + (rank / 10**whole - 1) / 9
+    size: int = 10**whole
+    return whole + (rank / size - 1) / 9
 
 
 def _lens_row(row: LensRow, decided_after: int | None, name: Callable[[int], str]) -> str:

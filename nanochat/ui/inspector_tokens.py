@@ -15,6 +15,7 @@ from nanochat.lens.choices import Choice, Choices
 
 # Least probability and name of each kind of chip, best first; styled in inspector.css.
 LEVELS = ((0.9, "sure"), (0.5, "likely"), (0.2, "open"), (0.05, "unlikely"), (0.0, "surprising"))
+_BREAKS = str.maketrans({"\n": "↵", "\t": "⇥"})
 _MARKS = str.maketrans({"\n": "↵", "\t": "⇥", "\r": "␍", " ": "·"})
 
 
@@ -122,7 +123,7 @@ def _button(chip: Chip, selected: int | None, stop: int) -> str:
 
 def _text(chip: Chip) -> str:
     """Return the text as it stands in the answer; blanks at its edges are kept by the style sheet."""
-    return text_html(chip.name.translate(str.maketrans({"\n": "↵", "\t": "⇥"}))) or "∅"
+    return text_html(chip.name.translate(_BREAKS)) or "∅"
 
 
 def _legend() -> str:
