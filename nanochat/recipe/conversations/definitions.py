@@ -131,7 +131,7 @@ def encyclopedia_topics(pairs: list[QuestionAnswer]) -> list[tuple[str, str]]:
 
 def shortened(answer: str) -> str | None:
     """Cut an encyclopedia's answer to at most two sentences without asides, or give it up (None)."""
-    text = without_brackets(answer).replace('""', "").replace(" ;", ";")
+    text = without_brackets(answer).replace('""', "").replace(" ;", ";").replace("..", ".")
     first = first_sentence(text)
     rest = text[len(first) :].strip()
     second = first_sentence(rest) if rest else ""
