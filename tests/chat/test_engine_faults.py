@@ -98,9 +98,14 @@ class TestCancel:
         def leave(*_: object) -> None:
             hook.remove()
             leaving.close()
+            assert engine.live_requests == 1
+            left.append(leaving)
+
+        left: list[Iterator[Event]] = []
 
         hook = tiny_model.model.embed_tokens.register_forward_pre_hook(leave)
         assert done(staying).message == answers[0]
+        assert left == [leaving]
         assert idle(engine)
 
     def test_five_hundred_leave_no_thread_and_no_memory(
