@@ -80,8 +80,8 @@ def first_sentence(text: str) -> str:
     """Cut after the first sentence; a full stop after a single letter (as in J. K. Rowling) ends none."""
     for position, character in enumerate(text[:-2]):
         if character in ".!?" and text[position + 1] in " \n" and text[position + 2].isupper():
-            word = text[:position].split()[-1]
-            if len(word) > 2 or not word[0].isupper():
+            words = text[:position].split()
+            if words and (len(words[-1]) > 2 or not words[-1][0].isupper()):
                 return text[: position + 1]
     return text
 
