@@ -56,6 +56,7 @@ def test_hand_written_answers_are_short_sentences(name: str) -> None:
         ("J. K. Rowling is a writer. She is British.", "J. K. Rowling is a writer."),
         ("One only.", "One only."),
         ("No stop", "No stop"),
+        ("! Yes it is", "! Yes it is"),
     ],
 )
 def test_the_first_sentence_is_found(text: str, first: str) -> None:
