@@ -14,7 +14,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.client import Job
 
-from tests.server import Server
+from tests.serving import Server, program
 from tests.zerogpu.device_api import DeviceAPI
 
 # What the engine believes of the GPU: cold start in seconds, tokens a second read and written. Slow enough that a busy
@@ -24,20 +24,13 @@ HURRIED = (0.5, 2000.0, 100.0)
 Events = list[dict[str, Any]]
 
 
-class Space(Server):
+class Space:
     """A running Space, and the file that makes its model slow or broken."""
 
-    def __init__(self, script: str, model: Path, api: DeviceAPI, folder: Path, **environment: str) -> None:
-        self._mishap = folder / "mishap"
-        self._mishap.write_text("")
-        space = {
-            "SPACES_ZERO_GPU": "true",
-            "SPACES_ZERO_DEVICE_API_URL": api.url,
-            "ZEROGPU_OFFLOAD_DIR": str(folder / "tensors"),
-            "SPACE_TEST_MISHAP": str(self._mishap),
-            "NANOCHAT_MODEL": str(model),
-        }
-        super().__init__([sys.executable, "-m", "tests.zerogpu.run_space", script], folder, space | environment)
+    def __init__(self, server: Server, mishap: Path) -> None:
+        self.url = server.url
+        self.process = server.process
+        self._mishap = mishap
 
     @contextmanager
     def mishap(self, kind: str) -> Iterator[None]:
@@ -50,6 +43,27 @@ class Space(Server):
 
     def visitor(self, **headers: str) -> Client:
         return Client(self.url, verbose=False, headers=headers)
+
+
+@contextmanager
+def space_of(script: str, model: Path, api: DeviceAPI, folder: Path, **variables: str) -> Iterator[Space]:
+    """Run a script as a Space on ZeroGPU until the block ends."""
+    mishap = folder / "mishap"
+    mishap.write_text("")
+    variables |= {
+        "SPACES_ZERO_GPU": "true",
+        "SPACES_ZERO_DEVICE_API_URL": api.url,
+        "ZEROGPU_OFFLOAD_DIR": str(folder / "tensors"),
+        "SPACE_TEST_MISHAP": str(mishap),
+        "NANOCHAT_MODEL": str(model),
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        # A forked worker must not wait for threads that only main has.
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    command = [sys.executable, "-m", "tests.zerogpu.run_space", script]
+    with program(command, folder / "log", None, variables) as server:
+        yield Space(server, mishap)
 
 
 def ask(visitor: Client, text: str, speed: tuple[float, ...] = PATIENT, **settings: object) -> Job:
@@ -83,9 +97,9 @@ def api(shared_api: DeviceAPI) -> DeviceAPI:
 
 @pytest.fixture(scope="module")
 def space(shared_api: DeviceAPI, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
-    space = Space("tests/zerogpu/small_space.py", tiny_checkpoint, shared_api, tmp_path_factory.mktemp("space"))
-    yield space
-    space.close()
+    folder = tmp_path_factory.mktemp("space")
+    with space_of("tests/zerogpu/small_space.py", tiny_checkpoint, shared_api, folder) as space:
+        yield space
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from tests.zerogpu.conftest import Space
+from tests.zerogpu.conftest import Space, space_of
 from tests.zerogpu.device_api import DeviceAPI, Refusal
 
 SETTINGS = {"temperature": 0.0, "max_tokens": 12, "seed": 4}
@@ -18,9 +18,9 @@ SETTINGS = {"temperature": 0.0, "max_tokens": 12, "seed": 4}
 
 @pytest.fixture(scope="module")
 def page(shared_api: DeviceAPI, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
-    space = Space("app.py", tiny_checkpoint, shared_api, tmp_path_factory.mktemp("page"), NANOCHAT_DTYPE="float32")
-    yield space
-    space.close()
+    folder = tmp_path_factory.mktemp("page")
+    with space_of("app.py", tiny_checkpoint, shared_api, folder, NANOCHAT_DTYPE="float32") as space:
+        yield space
 
 
 def test_the_launch_is_reported_and_asks_for_no_gpu(page: Space, shared_api: DeviceAPI) -> None:

@@ -277,6 +277,7 @@ def test_a_queue_that_breaks_is_joined_again(visitor: Client, api: DeviceAPI) ->
 def test_no_worker_outlives_the_space(space: Space, api: DeviceAPI) -> None:
     # The last test of this module: it ends the Space that the others share.
     assert any(is_alive(worker) for worker in api.workers)
-    space.close()
+    space.process.terminate()
+    space.process.wait(30)
     api.close()
     assert eventually(lambda: not any(is_alive(worker) for worker in api.workers))
