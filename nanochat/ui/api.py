@@ -175,7 +175,7 @@ def _parameters(function: Callable[..., Any], *hidden: str) -> list[Api]:
     return [
         Api(
             None if parameter.default is inspect.Parameter.empty else parameter.default,
-            {"additional_description": ABOUT.get(name, "")} | _SCHEMAS[name],  # type: ignore[arg-type]
+            {"additional_description": ABOUT.get(name, "")} | _SCHEMAS[name],
             name,
         )
         for name, parameter in inspect.signature(function).parameters.items()

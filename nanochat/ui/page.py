@@ -20,6 +20,7 @@ from nanochat.ui.controls import controls
 from nanochat.ui.export import as_json, as_markdown, shown_conversation
 from nanochat.ui.guards import GuardedBlocks, told_to_the_page
 from nanochat.ui.inspector import Inspector
+from nanochat.ui.inspector_replay import ReplayButtons
 from nanochat.ui.loading import Failed, Loading, ModelLoader
 from nanochat.ui.middleware import BodyLimit, BrowserRules
 from nanochat.ui.model_card import card_html
@@ -33,6 +34,7 @@ POLL_SECONDS = 0.5
 
 def build(loader: ModelLoader[ServedModel]) -> gr.Blocks:
     """Return the page; `launch_options` are what it needs to be launched with."""
+    page: gr.Blocks
     with GuardedBlocks(title="nanochat", fill_height=True, fill_width=True, analytics_enabled=False) as page:
         with gr.Row(elem_id="top"):
             status = gr.HTML(status_html(loader.status), elem_id="status", padding=False)
@@ -47,12 +49,14 @@ def build(loader: ModelLoader[ServedModel]) -> gr.Blocks:
                 model = gr.HTML(elem_id="model-card", padding=False)
             with gr.Tab("Inside", id="inside") as inside_tab:
                 inspector = Inspector(loader)
+                replay = ReplayButtons(loader)
         with middle:
             panel = ChatPanel(loader, settings)
         _watch_loading(page, loader, status, retry, model)
         _wire_exports(loader, panel, buttons)
         panel.tie_up(page)
         inspector.tie_up(panel, settings, inside_tab, [settings_tab, model_tab])
+        replay.tie_up(page, panel, settings)
         add_endpoints(loader)
     return page
 
@@ -86,12 +90,11 @@ def _watch_loading(
 
     def look() -> tuple[str, Any, Any, Any]:
         now = loader.status
-        ready = not isinstance(now, Loading | Failed)
         return (
             status_html(now),
             gr.Button(visible=isinstance(now, Failed) and not now.final),
             gr.Timer(active=isinstance(now, Loading)),
-            card_html(now) if ready else gr.skip(),
+            gr.skip() if isinstance(now, Loading | Failed) else card_html(now),
         )
 
     def again() -> Any:

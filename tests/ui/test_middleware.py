@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 
-import anyio
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -15,6 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, StreamingResponse
 from starlette.routing import Route
 
 from nanochat.ui.middleware import BodyLimit, BrowserRules
+from tests.ui.awaiting import run
 
 LIMIT = 1_000
 
@@ -39,7 +39,7 @@ def ask(method: str, path: str, **content: object) -> httpx.Response:
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://page") as client:
             return await client.request(method, path, **content)  # type: ignore[arg-type]
 
-    return anyio.run(send)
+    return run(send)
 
 
 async def chunks(count: int) -> AsyncIterator[bytes]:
