@@ -118,6 +118,10 @@ def test_weights_are_stored_in_the_type_asked_for_and_the_model_stays_as_it_was(
     assert (tmp_path / "README.md").read_text() == "# Half\n"
 
 
+def test_whoever_may_read_the_config_may_read_the_weights(tiny_checkpoint: Path) -> None:
+    assert len({file.stat().st_mode for file in tiny_checkpoint.iterdir()}) == 1
+
+
 @pytest.mark.parametrize("missing", CONTROL_NAMES)
 def test_a_tokenizer_without_a_control_token_is_refused_by_its_name(
     missing: str, tiny_model: NanoChatForCausalLM, tiny_tokenizer: Tokenizer, tmp_path: Path
