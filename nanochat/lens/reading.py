@@ -11,6 +11,7 @@ A token sees only earlier ones, so one reading of a whole chat serves every toke
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -135,8 +136,7 @@ def softcapped(scores: Tensor, cap: float | None) -> Tensor:
 
 def block_of(reading: Reading, layer: int) -> NanoChatDecoderLayer:
     """Return a layer of the model, counted from 0."""
-    block: NanoChatDecoderLayer = reading.model.model.layers[layer]  # type: ignore[assignment]
-    return block
+    return cast(NanoChatDecoderLayer, reading.model.model.layers[layer])
 
 
 def _attend(

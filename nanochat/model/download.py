@@ -18,7 +18,7 @@ import time
 from typing import Any
 
 from huggingface_hub import HfApi, constants, errors, snapshot_download
-from tqdm import tqdm  # type: ignore[import-untyped]
+from tqdm import tqdm
 
 # The client hands bytes on, and so reports them, in pieces of this size; its own are so large that a
 # slow line would look dead.
