@@ -72,6 +72,8 @@ def test_a_model_is_fetched_whole_and_from_one_commit(server: HubServer) -> None
     loaded = load_checkpoint(NAME, device="cpu", progress=lambda text, fraction: told.append((text, fraction)))
     assert loaded.revision == COMMIT
     assert loaded.source == NAME
+    # The branch is looked up once: it may move before the weights are fetched.
+    assert server.requests.count(f"GET /api/models/{NAME}/revision/main") == 1
     assert all(COMMIT in line or "/api/" in line for line in server.requests)
     assert any(text.startswith(f"Downloading {NAME}: ") for text, _ in told)
     assert told[-1] == ("Ready", 1.0)
