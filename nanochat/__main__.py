@@ -2,6 +2,7 @@
 
     chat     talk in this terminal
     run      answer JSON messages from standard input
+    convert  write any model that loads here as a Hugging Face folder
 
 A verb is two functions: one declares its options, the other does it and returns the exit status. The layer it calls is
 imported when it runs, so that no verb pays for another.
@@ -14,6 +15,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanochat.errors import InvalidSettingError, NanoChatError, SettingsError
@@ -54,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m nanochat", description="Chat with a NanoChat model.")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for declare in (_declare_chat, _declare_run):
+    for declare in (_declare_chat, _declare_run, _declare_convert):
         declare(verbs)
     return parser
 
@@ -97,6 +99,39 @@ def _run(options: argparse.Namespace) -> int:
     # Bytes that are no UTF-8 become what the door refuses, in the line where they are.
     sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
     return 0 if answer_lines(pipe, sys.stdin) else MISUSED
+
+
+def _declare_convert(verbs: Any) -> None:
+    verb = verbs.add_parser(
+        "convert",
+        help="write any model that loads here as a Hugging Face folder",
+        description="Read a model, write it as safetensors with its tokenizer, and compare what both answer.",
+    )
+    verb.add_argument(
+        "source", help='a run of karpathy/nanochat, a folder, a Hub id with an optional @revision, "embedded"'
+    )
+    verb.add_argument("target", type=Path, help="the folder to write, which must not exist yet")
+    verb.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
+    verb.add_argument("--push-to-hub", metavar="REPOSITORY", help="upload it too; a new repository is private")
+    verb.set_defaults(do=_convert)
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from transformers.utils import logging
+
+    from nanochat.model.convert import convert, push, require_token
+
+    logging.disable_progress_bar()
+    if options.push_to_hub:
+        require_token()
+    done = convert(options.source, options.target, dtype=options.dtype, progress=_show_progress)
+    print(f"{done.folder}: {done.parameters:,} parameters in {done.dtype}, {done.size_bytes / 1e6:,.1f} MB.")
+    print(f"Read back, its logits of {done.compared_tokens} tokens differ by {done.largest_difference:g} at most.")
+    loaded_by = "transformers loads it." if done.is_classic else "transformers does not know its architecture."
+    print(f"NANOCHAT_MODEL={done.folder} python app.py chats with it; {loaded_by}")
+    if options.push_to_hub:
+        print(f"Uploaded to {push(done.folder, options.push_to_hub)}")
+    return 0
 
 
 def _declare_model(verb: argparse.ArgumentParser) -> None:

@@ -119,6 +119,11 @@ class NanoChatConfig(PreTrainedConfig):
         letters = [pattern[index % len(pattern)] for index in range(self.num_hidden_layers - 1)] + ["L"]
         return ["sliding_attention" if letter == "S" else "full_attention" for letter in letters]
 
+    @property
+    def is_classic(self) -> bool:
+        """Whether this is the architecture that transformers' port knows."""
+        return all(getattr(self, name) == getattr(type(self), name) for name in CURRENT_FIELDS)
+
     def to_diff_dict(self) -> dict[str, Any]:
         """Return what config.json holds: everything but additions that are left out."""
         kept: dict[str, Any] = super().to_diff_dict()

@@ -64,6 +64,8 @@ def save_folder(
     (target / "README.md").write_text(card)
     weights = {name: _alone(tensor.detach().to("cpu", dtype)) for name, tensor in model.state_dict().items()}
     save_torch_state_dict(weights, target)
+    for file in target.glob("*.safetensors"):  # written for the owner alone, unlike the files beside it
+        file.chmod((target / "config.json").stat().st_mode)
 
 
 def _alone(tensor: torch.Tensor) -> torch.Tensor:

@@ -115,10 +115,9 @@ def _read_model(config: NanoChatConfig, state: StateFile, progress: Callable[[fl
     for name, empty in model.state_dict().items():
         native, layer = native_name(name)
         tensor = state.read(stored[native])
-        if layer is not None:
-            tensor = tensor[layer : layer + 1]
         if tensor.shape != empty.shape:
-            tensor = tensor[: empty.shape[0]].clone()
+            first = layer or 0
+            tensor = tensor[first : first + empty.shape[0]].clone()
         loaded[name] = tensor.to(config.dtype)
         progress(len(loaded) / len(stored))
     model.load_state_dict(loaded, assign=True)
