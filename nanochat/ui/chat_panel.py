@@ -17,7 +17,7 @@ from gradio.events import Dependency
 from nanochat.chat.conversation import Conversation
 from nanochat.chat.sampling import SamplingSettings
 from nanochat.errors import InvalidMessageError
-from nanochat.ui.bubbles import Bubble, drawn, marked_as_stopped
+from nanochat.ui.bubbles import Bubble, drawn
 from nanochat.ui.controls import Controls
 from nanochat.ui.guards import TextChatbot, told_to_the_page
 from nanochat.ui.loading import ModelLoader
@@ -90,9 +90,9 @@ class ChatPanel:
         chat.chatbot.edit(_stoppable, None, chat.textbox, **quiet)
         for how in ("submit", "retry", "edit", "example_select"):
             answers[how].then(_ready, None, chat.textbox, **quiet).then(js="() => window.nanochat.focus()", **quiet)
-        chat.textbox.stop(None, cancels=[answers["edit"]], **quiet).then(
-            marked_as_stopped, chat.chatbot, chat.chatbot, **quiet
-        )
+            # Not after the click on Stop: what was on its way then would come later and draw the mark over.
+            answers[how].then(_marked, chat.chatbot, chat.chatbot, **quiet)
+        chat.textbox.stop(None, cancels=[answers["edit"]], **quiet)
         kept = [chat.conversation_id, chat.saved_conversations]
         answers["example_select"].then(_saved, [chat.chatbot, *kept], kept, **quiet)
         page.load(_trimmed, chat.saved_conversations, chat.saved_conversations, **quiet)
