@@ -41,8 +41,7 @@ def main() -> None:
     lender = GPULender()
     loader = ModelLoader(lambda progress: serve(settings, lender, progress))
     # ZeroGPU finds the weights of its workers in the main thread, before the launch.
-    load = loader.load_here if lender.lends else loader.start
-    load()
+    (loader.load_here if lender.lends else loader.start)()
     page = build(loader).queue(max_size=settings.slots + settings.queue, api_open=False)
     page.launch(**launch_options())
 

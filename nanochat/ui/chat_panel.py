@@ -188,6 +188,12 @@ def _ready() -> gr.Textbox:
     return gr.Textbox(submit_btn=True, stop_btn=False, placeholder=PLACEHOLDER)
 
 
+def _marked(shown: list[Bubble]) -> Any:
+    """Say of an answer that it was stopped, or leave the chat as it is when it ended by itself."""
+    marked = marked_as_stopped(shown)
+    return gr.skip() if marked == shown else marked
+
+
 def _saved(shown: list[Bubble], index: int | None, saved: list[list[Bubble]] | None) -> tuple[int, list[list[Bubble]]]:
     others = saved or []
     if index is None or index >= len(others):
