@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 from transformers import GenerationConfig
 
 from nanochat.errors import CheckpointError
-from nanochat.model.modeling_nanochat import NanoChatForCausalLM
+from nanochat.model.modeling_nanochat import NanoChatForCausalLM, alone
 
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 
@@ -62,15 +62,10 @@ def save_folder(
     _write_json(target / "tokenizer_config.json", _tokenizer_config(model.config.max_position_embeddings))
     (target / "chat_template.jinja").write_text(TEMPLATE.read_text())
     (target / "README.md").write_text(card)
-    weights = {name: _alone(tensor.detach().to("cpu", dtype)) for name, tensor in model.state_dict().items()}
+    weights = {name: alone(tensor.detach().to("cpu", dtype)) for name, tensor in model.state_dict().items()}
     save_torch_state_dict(weights, target)
     for file in target.glob("*.safetensors"):  # written for the owner alone, unlike the files beside it
         file.chmod((target / "config.json").stat().st_mode)
-
-
-def _alone(tensor: torch.Tensor) -> torch.Tensor:
-    """Return the tensor in a storage of its own: an engine that has run the model holds q, k and v as parts of one."""
-    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
 
 
 def control_ids(tokenizer: Tokenizer) -> dict[str, int]:

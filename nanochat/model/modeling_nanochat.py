@@ -15,6 +15,7 @@ stands in current.py; here every such piece is a module, or None where the confi
 from __future__ import annotations
 
 import math
+from os import PathLike
 from typing import Any, ClassVar
 
 import torch
@@ -119,6 +120,12 @@ class NanoChatPreTrainedModel(PreTrainedModel):
         Otherwise it skips every module without parameters of its own, such as attention.
         """
         return False
+
+    def save_pretrained(self, save_directory: str | PathLike[str], **kwargs: Any) -> None:
+        """Save as every model of transformers, also after an engine has joined matrices in one storage."""
+        if kwargs.get("state_dict") is None:
+            kwargs["state_dict"] = {name: alone(tensor) for name, tensor in self.state_dict().items()}
+        super().save_pretrained(save_directory, **kwargs)
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)  # type: ignore[no-untyped-call]
@@ -266,3 +273,8 @@ class NanoChatForCausalLM(NanoChatPreTrainedModel, GenerationMixin):
             logits = logits[..., : self.vocab_size]
         cap = self.config.final_logit_softcapping
         return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+def alone(tensor: Tensor) -> Tensor:
+    """Return the tensor in a storage of its own: an engine that has run the model holds q, k and v as parts of one."""
+    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -123,3 +124,12 @@ def test_keys_and_values_of_a_cpu_are_kept_in_float32() -> None:
 def test_a_layer_tells_where_it_looks() -> None:
     model = model_of(window_pattern="SL", sliding_window=16)
     assert [LeanLayer(layer).window for layer in model.model.layers] == [16, None]
+
+
+def test_a_model_that_an_engine_has_run_can_be_saved(tiny_model: NanoChatForCausalLM, tmp_path: Path) -> None:
+    model = copy.deepcopy(tiny_model)
+    expected = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    SlotDecoder(model, SlotCache(model.config, 1, 32, dtype=torch.float32, device=torch.device("cpu")))
+    model.save_pretrained(tmp_path)
+    saved = NanoChatForCausalLM.from_pretrained(tmp_path).state_dict()
+    assert all(torch.equal(saved[name], tensor) for name, tensor in expected.items())
