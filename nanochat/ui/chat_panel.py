@@ -17,7 +17,7 @@ from gradio.events import Dependency
 from nanochat.chat.conversation import Conversation
 from nanochat.chat.sampling import SamplingSettings
 from nanochat.errors import InvalidMessageError
-from nanochat.ui.bubbles import Bubble, drawn
+from nanochat.ui.bubbles import Bubble, drawn, marked_as_stopped
 from nanochat.ui.controls import Controls
 from nanochat.ui.guards import TextChatbot, told_to_the_page
 from nanochat.ui.loading import ModelLoader
