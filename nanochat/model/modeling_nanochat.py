@@ -121,11 +121,12 @@ class NanoChatPreTrainedModel(PreTrainedModel):
         """
         return False
 
-    def save_pretrained(self, save_directory: str | PathLike[str], **kwargs: Any) -> None:
+    def save_pretrained(self, save_directory: str | PathLike[str], *args: Any, **kwargs: Any) -> None:
         """Save as every model of transformers, also after an engine has joined matrices in one storage."""
-        if kwargs.get("state_dict") is None:
+        # The state dict is the second of the arguments that may be given by place.
+        if len(args) < 2 and kwargs.get("state_dict") is None:
             kwargs["state_dict"] = {name: alone(tensor) for name, tensor in self.state_dict().items()}
-        super().save_pretrained(save_directory, **kwargs)
+        super().save_pretrained(save_directory, *args, **kwargs)
 
     def _init_weights(self, module: nn.Module) -> None:
         super()._init_weights(module)  # type: ignore[no-untyped-call]
