@@ -3,6 +3,9 @@
     chat     talk in this terminal
     run      answer JSON messages from standard input
     convert  write any model that loads here as a Hugging Face folder
+    train    make a model from the recipe, resumable
+    eval     score a model on the recipe's held-out questions
+    bench    measure the speed of training beside transformers' own
 
 A verb is two functions: one declares its options, the other does it and returns the exit status. The layer it calls is
 imported when it runs, so that no verb pays for another.
@@ -56,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m nanochat", description="Chat with a NanoChat model.")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for declare in (_declare_chat, _declare_run, _declare_convert):
+    for declare in (_declare_chat, _declare_run, _declare_convert, _declare_train, _declare_eval, _declare_bench):
         declare(verbs)
     return parser
 
@@ -131,6 +134,54 @@ def _convert(options: argparse.Namespace) -> int:
     print(f"NANOCHAT_MODEL={done.folder} python app.py chats with it; {loaded_by}")
     if options.push_to_hub:
         print(f"Uploaded to {push(done.folder, options.push_to_hub)}")
+    return 0
+
+
+def _declare_train(verbs: Any) -> None:
+    verb = verbs.add_parser("train", help="make a model from the recipe, resumable")
+    verb.add_argument("--corpus", type=Path, required=True, help="the folder that holds the training text")
+    verb.add_argument("--output", type=Path, default=Path("runs/nanochat"), help="where the run keeps its files")
+    verb.add_argument("--plan", default="small", help="size of model and run: small or full")
+    verb.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    verb.add_argument("--no-compile", action="store_true", help="train without torch.compile: slower, starts at once")
+    verb.set_defaults(do=_train)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from nanochat.recipe.command import train_command
+
+    train_command(options.corpus, options.output, options.plan, options.device, compiled=not options.no_compile)
+    return 0
+
+
+def _declare_eval(verbs: Any) -> None:
+    verb = verbs.add_parser("eval", help="score a model on the recipe's held-out questions")
+    verb.add_argument("--corpus", type=Path, required=True, help="the folder that holds the facts that are asked")
+    verb.add_argument("--model", default="embedded", help='"embedded", a folder or a Hub id, @revision after it')
+    verb.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    verb.add_argument("--answers", type=Path, help="write every question and answer here, as JSON lines")
+    verb.set_defaults(do=_eval)
+
+
+def _eval(options: argparse.Namespace) -> int:
+    from nanochat.recipe.command import eval_command
+
+    eval_command(options.corpus, options.model, options.device, options.answers)
+    return 0
+
+
+def _declare_bench(verbs: Any) -> None:
+    verb = verbs.add_parser("bench", help="measure speed beside transformers' own")
+    verb.add_argument("what", choices=["train"], help="train: tokens a second of training")
+    verb.add_argument("--plan", default="small", help="small or full")
+    verb.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    verb.set_defaults(do=_bench)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from nanochat.recipe.command import bench_train_command
+
+    bench_train_command(options.plan, options.device)
     return 0
 
 

@@ -1,8 +1,7 @@
-"""`python -m nanochat train` and `python -m nanochat eval`: arguments in, a trained model or a table out."""
+"""What the verbs train, eval and bench do: arguments in, a trained model or a table out."""
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
@@ -13,52 +12,58 @@ from nanochat.errors import RecipeError
 from nanochat.model.checkpoint import load_checkpoint
 from nanochat.recipe.card import model_card, spent
 from nanochat.recipe.evaluation import Evaluation, evaluate
-from nanochat.recipe.plan import PLANS
+from nanochat.recipe.plan import PLANS, Plan
 from nanochat.recipe.run import Run, run_recipe
 from nanochat.recipe.scoring import markdown_table
+from nanochat.recipe.speed import measure_training
 from nanochat.recipe.training import TrainingOptions
 
 
-def add_train_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what `train` takes."""
-    parser.add_argument("--corpus", type=Path, required=True, help="the folder that holds the training text")
-    parser.add_argument("--output", type=Path, default=Path("runs/nanochat"), help="where the run keeps its files")
-    parser.add_argument("--plan", choices=sorted(PLANS), default="small", help="size of the model and of the run")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--no-compile", action="store_true", help="train without torch.compile: slower, starts at once")
-
-
-def train_command(arguments: argparse.Namespace) -> None:
-    """Train, score and write the model's folder, from wherever the last run in `--output` stopped."""
-    plan = PLANS[arguments.plan]
-    options = TrainingOptions(
-        arguments.output, torch.device(arguments.device), compile=not arguments.no_compile, seed=plan.seed
-    )
-    folder = run_recipe(Run(plan, arguments.corpus, options))
+def train_command(corpus: Path, output: Path, plan: str, device: str, *, compiled: bool) -> None:
+    """Train, score and write the model's folder, from wherever the last run in `output` stopped."""
+    planned = plan_named(plan)
+    options = TrainingOptions(output, device_named(device), compile=compiled, seed=planned.seed)
+    folder = run_recipe(Run(planned, corpus, options))
     # What is scored is what was written: weights rounded to bfloat16, read back as the page reads them.
-    checkpoint = load_checkpoint(str(folder), device=arguments.device)
-    evaluation = evaluate(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer), arguments.corpus)
-    stages = spent(arguments.output / "log.jsonl")
+    checkpoint = load_checkpoint(str(folder), device=device)
+    evaluation = evaluate(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer), corpus)
+    stages = spent(output / "log.jsonl")
     card = model_card(checkpoint.model, stages, evaluation.scores, evaluation.bits, evaluation.told)
     (folder / "README.md").write_text(card)
     print_evaluation(evaluation)
     print(f"The model is in {folder}: NANOCHAT_MODEL={folder} python app.py")
 
 
-def add_eval_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare what `eval` takes."""
-    parser.add_argument("--corpus", type=Path, required=True, help="the folder that holds the held-out facts")
-    parser.add_argument("--model", default="embedded", help="embedded, a folder or a Hub id")
-    parser.add_argument("--answers", type=Path, help="write every question and answer here, as JSON lines")
-
-
-def eval_command(arguments: argparse.Namespace) -> None:
-    """Score a model on the held-out questions and print the table."""
-    checkpoint = load_checkpoint(arguments.model)
-    evaluation = evaluate(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer), arguments.corpus)
-    if arguments.answers:
-        _write_answers(evaluation, arguments.answers)
+def eval_command(corpus: Path, model: str, device: str, answers: Path | None) -> None:
+    """Score a model on the held-out questions and print the table; write every answer to `answers` where given."""
+    checkpoint = load_checkpoint(model, device=device)
+    evaluation = evaluate(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer), corpus)
+    if answers:
+        _write_answers(evaluation, answers)
     print_evaluation(evaluation)
+
+
+def bench_train_command(plan: str, device: str) -> None:
+    """Print how fast the recipe trains beside transformers' own model, step by step in turns."""
+    planned = plan_named(plan)
+    for stage in (planned.pretrain, planned.finetune):
+        speed = measure_training(planned, stage, device_named(device))
+        print(
+            f"{stage.name}, rows of {stage.sequence_length}: {speed.recipe_tokens_per_second:,.0f} tokens/s; "
+            f"transformers {speed.rival_tokens_per_second:,.0f}; ratio {speed.ratio:.2f}"
+        )
+
+
+def plan_named(name: str) -> Plan:
+    """Return a plan by its name. Raises RecipeError, which names the plans there are."""
+    if name not in PLANS:
+        raise RecipeError(f"There is no plan of this name: the plans are {', '.join(sorted(PLANS))}.")
+    return PLANS[name]
+
+
+def device_named(name: str) -> torch.device:
+    """Return the device; auto is a GPU of NVIDIA where there is one, else the processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else torch.device(name)
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
