@@ -12,19 +12,10 @@ from collections.abc import Iterable
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from nanochat.model.folder import CONTROL_NAMES
+
 SPLIT_PATTERN = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
-)
-CONTROL_TOKENS = (
-    "<|bos|>",
-    "<|user_start|>",
-    "<|user_end|>",
-    "<|assistant_start|>",
-    "<|assistant_end|>",
-    "<|python_start|>",
-    "<|python_end|>",
-    "<|output_start|>",
-    "<|output_end|>",
 )
 
 
@@ -33,7 +24,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
     Raises ValueError where vocab_size leaves no room for the bytes and the control tokens.
     """
-    smallest = 256 + len(CONTROL_TOKENS)
+    smallest = 256 + len(CONTROL_NAMES)
     if vocab_size < smallest:
         raise ValueError(f"vocab_size is {vocab_size}, but bytes and control tokens alone need {smallest}.")
     tokenizer = Tokenizer(models.BPE())
@@ -45,10 +36,10 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(CONTROL_TOKENS),
+        vocab_size=vocab_size - len(CONTROL_NAMES),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in CONTROL_TOKENS])
+    tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in CONTROL_NAMES])
     return tokenizer

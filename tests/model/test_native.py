@@ -32,10 +32,11 @@ from nanochat.errors import CheckpointError
 from nanochat.model.cache import SlotCache
 from nanochat.model.checkpoint import load_checkpoint
 from nanochat.model.decoder import Segment, SlotDecoder
+from nanochat.model.folder import CONTROL_NAMES
 from nanochat.model.native import find_run, load_native, run_files
 from nanochat.model.native_tokenizer import SPLIT_PATTERN, make_tokenizer, read_tokenizer_pickle
-from nanochat.recipe.tokenizer import CONTROL_TOKENS, train_tokenizer
 from nanochat.recipe.tokenizer import SPLIT_PATTERN as PATTERN
+from nanochat.recipe.tokenizer import train_tokenizer
 from tests.original import ERAS, GOLDEN, expected
 
 CLASSIC, CURRENT = ERAS
@@ -240,7 +241,7 @@ def test_padding_is_cut_off_a_classic_model_and_kept_by_a_current_one(loaded: di
     (tmp_path / "meta_000010.json").write_text(json.dumps(meta))
     state = encoding_state(CLASSIC)
     ranks = {token: rank for token, rank in state["mergeable_ranks"].items() if rank < 497}
-    specials = {name: 497 + place for place, name in enumerate(CONTROL_TOKENS)}
+    specials = {name: 497 + place for place, name in enumerate(CONTROL_NAMES)}
     dump_encoding(tmp_path, {**state, "mergeable_ranks": ranks, "special_tokens": specials})
     model, _ = load(tmp_path)
     assert model.config.padded_vocab_size is None
@@ -304,10 +305,10 @@ LINES = [line for line in Path(__file__).read_text().splitlines() if line] * 3
 
 def trained_ranks(texts: list[str], size: int) -> dict[str, Any]:
     """Learn merges, and return them as tiktoken keeps them: bytes in the order of the merges."""
-    trained = train_tokenizer(texts, size + len(CONTROL_TOKENS))
+    trained = train_tokenizer(texts, size + len(CONTROL_NAMES))
     template = ChatTemplate(trained)
     ranks = {template.token_bytes(rank): rank for rank in range(size)}
-    specials = {name: size + place for place, name in enumerate(CONTROL_TOKENS)}
+    specials = {name: size + place for place, name in enumerate(CONTROL_NAMES)}
     return {"name": "test", "pat_str": PATTERN, "mergeable_ranks": ranks, "special_tokens": specials}
 
 
@@ -536,7 +537,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "the tokenizer of another run": (lambda run: with_tokenizer(CLASSIC, run), "they are of different runs"),
     "other control tokens": (encoded(special_tokens={"<|endoftext|>": 511}), "special tokens are not nanochat's nine"),
     "control tokens out of order": (
-        encoded(special_tokens={name: 519 - place for place, name in enumerate(CONTROL_TOKENS)}),
+        encoded(special_tokens={name: 519 - place for place, name in enumerate(CONTROL_NAMES)}),
         "do not follow the other tokens",
     ),
     "ranks with a gap": (encoded(mergeable_ranks={t: r + (r > 300) for t, r in ranks.items()}), "gaps or repeat"),

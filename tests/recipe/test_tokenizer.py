@@ -6,7 +6,8 @@ import pytest
 import regex
 from tokenizers import Tokenizer
 
-from nanochat.recipe.tokenizer import CONTROL_TOKENS, SPLIT_PATTERN, train_tokenizer
+from nanochat.model.folder import CONTROL_NAMES
+from nanochat.recipe.tokenizer import SPLIT_PATTERN, train_tokenizer
 
 TEXTS = (
     "It's 12345 apples, isn't it?  \n\n  Yes: 67.89 of them!\n",
@@ -30,7 +31,7 @@ def test_no_token_crosses_a_cut_of_the_pattern(tiny_tokenizer: Tokenizer) -> Non
 
 def test_control_tokens_follow_the_merges(tiny_tokenizer: Tokenizer) -> None:
     size = tiny_tokenizer.get_vocab_size()
-    assert [tiny_tokenizer.token_to_id(name) for name in CONTROL_TOKENS] == list(range(size - 9, size))
+    assert [tiny_tokenizer.token_to_id(name) for name in CONTROL_NAMES] == list(range(size - 9, size))
 
 
 def test_a_vocabulary_without_room_for_the_bytes_is_refused() -> None:
