@@ -36,6 +36,17 @@ class PartFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class TensorFacts:
+    """One tensor as it lies in memory, by the name it is saved under."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    parameters: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class LayerFacts:
     """One layer of the drawing: how far back it sees, itself included, and whether it looks up values by token."""
 
@@ -46,7 +57,10 @@ class LayerFacts:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """A model in numbers. `whole` is a tree: embedding, attention, mlp, head, and other where there is more."""
+    """A model in numbers. `whole` is a tree: embedding, attention, mlp, head, and other where there is more.
+
+    `tensors` is the same once more, tensor by tensor.
+    """
 
     whole: PartFacts
     layers: tuple[LayerFacts, ...]
@@ -61,6 +75,7 @@ class ModelFacts:
     matrix_parameters: int
     kv_bytes_a_token: int
     additions: tuple[str, ...]
+    tensors: tuple[TensorFacts, ...]
 
     @property
     def parameters(self) -> int:
@@ -99,6 +114,7 @@ def facts_of(model: NanoChatForCausalLM) -> ModelFacts:
         matrix_parameters=sum(_matrix_parameters(module) for module in model.modules()),
         kv_bytes_a_token=2 * (kv_heads or heads) * channels * dtype.itemsize * config.num_hidden_layers,
         additions=_additions(config),
+        tensors=tuple(_tensor(name, tensor) for name, tensor in _saved_tensors(model)),
     )
 
 
@@ -118,6 +134,11 @@ def _saved_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     saved = model.state_dict().keys()
     yield from model.named_parameters()
     yield from ((name, buffer) for name, buffer in model.named_buffers() if name in saved)
+
+
+def _tensor(name: str, tensor: Tensor) -> TensorFacts:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    return TensorFacts(name, tuple(tensor.shape), dtype, tensor.numel(), tensor.nbytes)
 
 
 def _place(name: str) -> tuple[str, str]:

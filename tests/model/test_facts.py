@@ -52,6 +52,16 @@ def test_the_tiny_model_counts_as_it_does_by_hand(tiny_model: NanoChatForCausalL
     assert facts.additions == ()
 
 
+def test_the_tensors_one_by_one_are_all_there_is() -> None:
+    model = drawn_up(**CURRENT)
+    facts = facts_of(model)
+    assert {tensor.name: tensor.shape for tensor in facts.tensors} == {
+        name: tuple(tensor.shape) for name, tensor in model.state_dict().items()
+    }
+    assert sum(tensor.parameters for tensor in facts.tensors) == facts.parameters
+    assert sum(tensor.size_bytes for tensor in facts.tensors) == facts.size_bytes
+
+
 @pytest.mark.parametrize(
     ("layers", "width", "parameters", "kv_bytes"),
     # The three models karpathy published, by his own arithmetic: width 64 a layer, heads of 128, vocabulary 65,536.
