@@ -4,34 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from nanochat.chat.engine import Engine, EngineLimits, LocalEngine
-from nanochat.chat.template import ChatTemplate
-from nanochat.chat.zerogpu import GPULender, ZeroGPUEngine
-from nanochat.lens.observed import ObservedEngine
-from nanochat.model.checkpoint import Progress, load_checkpoint
-from nanochat.model.facts import facts_of
+from nanochat.chat.zerogpu import GPULender
 from nanochat.settings import Settings
 from nanochat.ui.loading import ModelLoader
 from nanochat.ui.page import build, launch_options
-from nanochat.ui.served import ServedModel
-
-
-def serve(settings: Settings, lender: GPULender, progress: Progress) -> ServedModel:
-    """Load the model and the engine that answers with it."""
-    checkpoint = load_checkpoint(settings.model, device=settings.device, dtype=settings.dtype, progress=progress)
-    template = ChatTemplate(checkpoint.tokenizer.backend_tokenizer)
-    limits = EngineLimits(
-        slots=settings.slots,
-        queue=settings.queue,
-        requests_per_session=settings.requests_per_session,
-        deadline_seconds=settings.deadline_seconds,
-    )
-    engine: Engine
-    if lender.lends:
-        engine = ZeroGPUEngine(lender, checkpoint.model, template, limits, most_seconds=settings.gpu_seconds)
-    else:
-        engine = ObservedEngine(LocalEngine(checkpoint.model, template, limits), checkpoint.model)
-    return ServedModel(engine, template, checkpoint, facts_of(checkpoint.model))
+from nanochat.ui.serving import serve
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The model that a page, its API and its model card speak of: one value, made by `app.py`, read by all of them."""
+"""The model that a page, its API and its model card speak of: one value, made by serving.py, read by all of them."""
 
 from __future__ import annotations
 
