@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from random import Random
 
@@ -111,28 +112,30 @@ def _tokenizer(run: Run) -> Tokenizer:
 
 def _pretrain_rows(run: Run, tokenizer: Tokenizer) -> Rows:
     """Return one epoch: each text as often as its source says, in an order of its own each time."""
-    random = Random(run.plan.seed)
     texts = [text for text, passes in _numbered(run.corpus, wanted=False) for _ in range(passes)]
-    random.shuffle(texts)
-    bos = control_ids(tokenizer)["<|bos|>"]
-
-    def documents() -> Iterator[Document]:
-        for start in range(0, len(texts), ENCODE_AT_ONCE):
-            for encoding in tokenizer.encode_batch(texts[start : start + ENCODE_AT_ONCE], add_special_tokens=False):
-                # The next document's <|bos|> is what ends this one.
-                ids = [bos, *encoding.ids, bos]
-                yield ids, [1] * len(ids)
-
-    return cut(documents(), run.plan.pretrain.sequence_length)
+    Random(run.plan.seed).shuffle(texts)
+    return cut(_documents(texts, tokenizer), run.plan.pretrain.sequence_length)
 
 
 def _finetune_rows(run: Run, tokenizer: Tokenizer) -> Rows:
+    """Return one epoch of conversations, and once more the texts that pretraining repeats, so as not to forget them."""
     template = ChatTemplate(tokenizer)
     rendered = (
         template.render(Conversation.from_messages(made["messages"]))
         for made in conversations(run.corpus, run.plan.seed, scale=run.plan.conversation_scale)
     )
-    return pack(rendered, run.plan.finetune.sequence_length)
+    texts = [text for text, passes in _numbered(run.corpus, wanted=False) if passes > 1]
+    # The loop draws rows in an order of its own, so that what lies at the end comes everywhere.
+    return pack(chain(rendered, _documents(texts, tokenizer)), run.plan.finetune.sequence_length)
+
+
+def _documents(texts: Sequence[str], tokenizer: Tokenizer) -> Iterator[Document]:
+    """Yield whole texts between two <|bos|>: the next document's is what ends this one."""
+    bos = control_ids(tokenizer)["<|bos|>"]
+    for start in range(0, len(texts), ENCODE_AT_ONCE):
+        for encoding in tokenizer.encode_batch(texts[start : start + ENCODE_AT_ONCE], add_special_tokens=False):
+            ids = [bos, *encoding.ids, bos]
+            yield ids, [1] * len(ids)
 
 
 def _numbered(folder: Path, *, wanted: bool) -> Iterator[tuple[str, int]]:

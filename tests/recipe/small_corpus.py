@@ -65,7 +65,9 @@ def write_small_corpus(folder: Path) -> Path:
             ),
             _article("Cat", "A cat is a pet. Many people all over the world like to live with cats, and cats like it."),
         ],
-        "sentences": [{"text": f"I saw a little {word} in the garden."} for word in WORDS],
+        "sentences": [
+            {"text": text} for word in WORDS for text in (f"I saw a little {word} in the garden.", f"Here is a {word}.")
+        ],
         "fairy-tales": [{"text": f"There was once a king\nwho had a daughter.\n\n{STORY}"}],
         "childrens-books": [{"text": f"It was a fine day in the old town and all went well.\n\n{STORY}"}],
         "questions-simple-wikipedia": [

@@ -9,6 +9,7 @@ from random import Random
 from nanochat.recipe.conversations import followups, memory, smalltalk, system_prompts, unknowns
 from nanochat.recipe.conversations.dialogue import first_sentence, table, visible
 from nanochat.recipe.conversations.reserved import HELD_OUT_NAMES
+from tests.recipe.small_corpus import WORDS
 from tests.recipe.test_conversations_facts import FRANCE, STATES
 
 COUNTRIES = [FRANCE, STATES]
@@ -16,7 +17,7 @@ COUNTRIES = [FRANCE, STATES]
 
 def test_the_name_that_is_answered_was_told_before() -> None:
     seen = set()
-    for one in islice(memory.name_memory(Random(1), COUNTRIES), 600):
+    for one in islice(memory.name_memory(Random(1), COUNTRIES, WORDS), 600):
         *before, last = (visible(turn["content"]) for turn in one["messages"])
         match = re.fullmatch(r"Your name is (\w+)\.", last)
         assert match, last
@@ -28,7 +29,7 @@ def test_the_name_that_is_answered_was_told_before() -> None:
 
 
 def test_an_untold_name_is_owned_up_to() -> None:
-    made = [one["messages"] for one in islice(memory.name_memory(Random(2), COUNTRIES), 400)]
+    made = [one["messages"] for one in islice(memory.name_memory(Random(2), COUNTRIES, WORDS), 400)]
     unknown = [turns for turns in made if turns[1]["content"] == memory.UNKNOWN_NAME]
     assert len(unknown) > 5
 
@@ -41,7 +42,7 @@ def test_a_told_thing_comes_back_in_the_answer() -> None:
 
 
 def test_capital_letters_lower_case_and_one_sentence_are_obeyed() -> None:
-    made = [one["messages"] for one in islice(system_prompts.system_prompts(Random(4), COUNTRIES), 800)]
+    made = [one["messages"] for one in islice(system_prompts.system_prompts(Random(4), COUNTRIES, WORDS), 800)]
     obeyed = 0
     for system, *turns in made:
         answers = [visible(turn["content"]) for turn in turns[1::2]]

@@ -11,8 +11,11 @@ from random import Random
 from typing import cast
 
 from nanochat.chat.tools import calculate
+from nanochat.recipe.conversations.copying import invented_word
 from nanochat.recipe.conversations.dialogue import Answer, Dialogue, deck, dialogue, wordings
 from nanochat.recipe.conversations.reserved import is_reserved_word
+
+INVENTED_SHARE = 0.4
 
 
 def letter_answer(word: str, letter: str) -> Answer:
@@ -29,7 +32,9 @@ def letter_answer(word: str, letter: str) -> Answer:
 
 def letters(random: Random, words: list[str]) -> Iterator[Dialogue]:
     """Yield counts of one letter in one word, sometimes going on to a second word or letter."""
-    for word in deck(random, words):
+    for known in deck(random, words):
+        # A word met for the first time can only be copied, as the held-out ones must be.
+        word = invented_word(random, words) if random.random() < INVENTED_SHARE else known
         letter = _letter(random, word)
         asked_letter = letter.upper() if random.random() < 0.2 else letter
         asked_word = word

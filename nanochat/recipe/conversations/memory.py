@@ -7,12 +7,14 @@ from random import Random
 from typing import TypedDict
 
 from nanochat.recipe.conversations.arithmetic import calculated
+from nanochat.recipe.conversations.copying import invented_word
 from nanochat.recipe.conversations.definitions import definition_question, everyday_things
 from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, capitalized, deck, dialogue, table, wordings
 from nanochat.recipe.conversations.geography import PLAIN_CAPITAL, asked, capital_sentence
 from nanochat.recipe.conversations.reserved import is_reserved_sum
 from nanochat.recipe.corpus import Country
 
+INVENTED_SHARE = 0.3
 UNKNOWN_NAME = "You have not told me your name yet. What is your name?"
 
 
@@ -26,9 +28,10 @@ class Memory(TypedDict):
     answer: str
 
 
-def name_memory(random: Random, countries: list[Country]) -> Iterator[Dialogue]:
+def name_memory(random: Random, countries: list[Country], words: list[str]) -> Iterator[Dialogue]:
     """Yield chats in which the user's name is told, other things are talked of, and the name is asked for."""
-    for name in deck(random, table("lists")["names"]):
+    for known in deck(random, table("lists")["names"]):
+        name = any_name(random, known, words)
         if random.random() < 0.06:
             yield dialogue(
                 (random.choice(wordings("my name")), UNKNOWN_NAME),
@@ -46,6 +49,11 @@ def name_memory(random: Random, countries: list[Country]) -> Iterator[Dialogue]:
                 _name_answer(random, other),
             ]
         yield dialogue(*exchanges)
+
+
+def any_name(random: Random, known: str, words: list[str]) -> str:
+    """Return the known name, or an invented one: people have names that training has never seen."""
+    return invented_word(random, words).capitalize() if random.random() < INVENTED_SHARE else known
 
 
 def fact_memory(random: Random, countries: list[Country]) -> Iterator[Dialogue]:

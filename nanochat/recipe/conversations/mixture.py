@@ -12,6 +12,7 @@ from nanochat.recipe import corpus
 from nanochat.recipe.conversations import (
     arithmetic,
     calendar,
+    copying,
     definitions,
     elements,
     facts,
@@ -66,7 +67,7 @@ def subjects(folder: Path, random: Random) -> dict[str, Iterator[Dialogue]]:
     """Return every subject's endless iterator by its name in the table of shares."""
     return {
         **_from_rules(random),
-        **_of_countries(folder, random),
+        **_of_countries(folder, corpus.common_words(folder), random),
         **_from_texts(folder, random),
         **_from_words(corpus.common_words(folder), folder, random),
     }
@@ -118,16 +119,17 @@ def _from_rules(random: Random) -> dict[str, Iterator[Dialogue]]:
     }
 
 
-def _of_countries(folder: Path, random: Random) -> dict[str, Iterator[Dialogue]]:
+def _of_countries(folder: Path, words: list[str], random: Random) -> dict[str, Iterator[Dialogue]]:
     countries = corpus.countries(folder)
     return {
         "capitals": geography.capitals(random, countries),
         "common capitals": geography.common_capitals(random, countries),
         "country facts": geography.country_facts(random, countries),
         "country talks": geography.country_talks(random, countries),
-        "name memory": memory.name_memory(random, countries),
+        "name memory": memory.name_memory(random, countries, words),
+        "upper case": copying.upper_case(random, words, countries),
         "fact memory": memory.fact_memory(random, countries),
-        "system prompts": system_prompts.system_prompts(random, countries),
+        "system prompts": system_prompts.system_prompts(random, countries, words),
     }
 
 
@@ -151,6 +153,7 @@ def _from_texts(folder: Path, random: Random) -> dict[str, Iterator[Dialogue]]:
 def _from_words(common: list[str], folder: Path, random: Random) -> dict[str, Iterator[Dialogue]]:
     return {
         "letters": letters.letters(random, letters.countable_words(common)),
+        "echoes": copying.echoes(random, common, corpus.prose(folder, "sentences")),
         "unknowns": unknowns.unknowns(random, common),
         "sentences": writing.sentences_with_words(random, corpus.prose(folder, "sentences"), common),
         "spelling": writing.spelling(random, common),

@@ -24,7 +24,9 @@ SHARES: Sequence[Share] = (
         "arithmetic", 24_000, "case", "copying numbers exactly must become certain: 95 of 100 sums on unseen numbers"
     ),
     Share("sums in a row", 3_500, "case", "going on from the last result"),
-    Share("letters", 12_000, "none", "the same for words; half of the dictionary passes once"),
+    Share("letters", 16_000, "none", "the same for words, many of them invented so that they must be copied"),
+    Share("echoes", 6_000, "none", "copying by itself: saying a word or a sentence again"),
+    Share("upper case", 5_000, "none", "what capital letters a word has, which its tokens do not tell"),
     Share("word problems", 2_600, "none", "real problems with several calculator calls, only the short ones"),
     Share("capitals", 13_600, "full", "each of the 194 countries about 90 times, in some forty wordings"),
     Share("common capitals", 3_500, "full", "what people really ask, under everyday names"),
@@ -43,7 +45,7 @@ SHARES: Sequence[Share] = (
     Share("people", 4_400, "full", "126 famous people 35 times"),
     Share("simple facts", 10_500, "full", "350 hand-written answers 30 times"),
     Share("trivia", 2_500, "case", "the form of quiz questions; its facts are too many to learn"),
-    Share("own stories", 12_000, "full", "any hero, held to the end"),
+    Share("own stories", 14_000, "full", "any hero, held to the end"),
     Share("corpus stories", 7_000, "full", "the variety of real stories"),
     Share("smalltalk", 7_500, "full", "greetings, thanks, feelings"),
     Share("small talk chains", 3_000, "full", "the same in a row"),
@@ -62,5 +64,5 @@ SHARES: Sequence[Share] = (
     Share("sentences", 2_500, "full", "a sentence with a given word"),
     Share("meanings", 3_000, "full", "150 adjectives and verbs 20 times"),
     Share("spelling", 1_000, "none", "the letters of the most common words"),
-    Share("system prompts", 6_000, "none", "instructions obeyed in simple ways"),
+    Share("system prompts", 10_000, "none", "instructions obeyed in simple ways"),
 )

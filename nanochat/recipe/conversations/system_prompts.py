@@ -5,26 +5,31 @@ Many chats also carry a plain system message that changes nothing, so that one d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from random import Random
 
 from nanochat.recipe.conversations.definitions import definition_question, everyday_things
 from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, deck, dialogue, first_sentence, table, wordings
 from nanochat.recipe.conversations.geography import PLAIN_CAPITAL, asked, capital_sentence
+from nanochat.recipe.conversations.memory import any_name
 from nanochat.recipe.corpus import Country
 
 
-def system_prompts(random: Random, countries: list[Country]) -> Iterator[Dialogue]:
+def system_prompts(random: Random, countries: list[Country], words: list[str]) -> Iterator[Dialogue]:
     """Yield chats under a system message that changes how the answers look."""
-    makers = (_one_sentence, _one_sentence, _capitals, _capitals, _lower, _named, _named, _role, _role, _ending, _start)
+    named = partial(_named, words=words)
+    # Capital letters are other tokens than small ones: every country has to be seen in them.
+    makers: tuple[Callable[[Random, list[Country]], Dialogue], ...] = (
+        _one_sentence, _one_sentence, *4 * (_capitals,), _lower, named, named, _role, _role, _ending, _start,
+    )  # fmt: skip
     for make in deck(random, makers):
         yield make(random, countries)
 
 
 def _exchange(random: Random, countries: list[Country]) -> tuple[str, str]:
     if random.random() < 0.3:
-        country = random.choice(countries)
-        return asked(random, PLAIN_CAPITAL, country.name), capital_sentence(country)
+        return _capital(random, countries)
     if random.random() < 0.25:
         greetings: dict[str, str] = table("lists")["short greetings"]
         return random.choice(list(greetings.items()))
@@ -33,6 +38,11 @@ def _exchange(random: Random, countries: list[Country]) -> tuple[str, str]:
         return random.choice(list(reasons.items()))
     topic, answer = random.choice(list(everyday_things().items()))
     return definition_question(random, topic), answer
+
+
+def _capital(random: Random, countries: list[Country]) -> tuple[str, str]:
+    country = random.choice(countries)
+    return asked(random, PLAIN_CAPITAL, country.name), capital_sentence(country)
 
 
 def _several(random: Random, countries: list[Country]) -> list[tuple[str, str]]:
@@ -45,7 +55,9 @@ def _one_sentence(random: Random, countries: list[Country]) -> Dialogue:
 
 
 def _capitals(random: Random, countries: list[Country]) -> Dialogue:
-    exchanges = [(question, answer.upper()) for question, answer in _several(random, countries)]
+    made = [_capital(random, countries)] if random.random() < 0.6 else []
+    made += _several(random, countries)[: 3 - 2 * len(made)]
+    exchanges = [(question, answer.upper()) for question, answer in made]
     return dialogue(*exchanges, system=random.choice(wordings("capital letters")))
 
 
@@ -54,8 +66,8 @@ def _lower(random: Random, countries: list[Country]) -> Dialogue:
     return dialogue(*exchanges, system=random.choice(wordings("lower case")))
 
 
-def _named(random: Random, countries: list[Country]) -> Dialogue:
-    name = random.choice(table("lists")["names"])
+def _named(random: Random, countries: list[Country], words: list[str]) -> Dialogue:
+    name = any_name(random, random.choice(table("lists")["names"]), words)
     question = random.choice(wordings("your name"))
     answer = (
         f"I am {name}. How can I help you?"

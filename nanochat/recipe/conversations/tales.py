@@ -87,11 +87,14 @@ def tale(random: Random, book: dict[str, Any], hero: Hero, helper: str, plot: di
     lines = [random.choice(book["openings"])]
     lines += [random.choice(step) for step in plot["steps"]]
     lines.append(random.choice(book["endings"]))
+    halves = len(lines) // 2
     told = []
-    for line in lines:
+    for place, line in enumerate(lines):
         subject = hero.name if random.random() < 0.7 else f"the {hero.kind}"
+        if place in (halves, len(lines) - 1):
+            # Always here: a small model that tells the likeliest story must not forget what its hero is.
+            subject = f"{hero.name} the {hero.kind}"
         told.append(_filled(line, {**slots, "H": subject}))
-    halves = len(told) // 2
     return " ".join(told[:halves]) + "\n\n" + " ".join(told[halves:])
 
 

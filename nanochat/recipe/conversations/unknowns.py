@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
+from nanochat.recipe.conversations.copying import invented_word
 from nanochat.recipe.conversations.dialogue import Dialogue, Exchange, dialogue, table, with_article, wordings
 
 LENGTH_ANSWER = "I can only count how often one letter is in a word, such as the r in strawberry."
@@ -24,7 +25,7 @@ def _exchange(random: Random, words: list[str]) -> Exchange:
     book = table("unknowns")
     match random.randrange(6):
         case 0 | 1:
-            word = random.choice(book["starts"]) + random.choice(book["middles"]) + random.choice(book["ends"])
+            word = invented_word(random, words)
             if word in words:
                 word += "oth"
             question = random.choice(wordings("unknown word")).format(a=with_article(word), word=word)

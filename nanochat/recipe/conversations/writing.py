@@ -17,13 +17,18 @@ _HARSH = re.compile(
 )
 
 
+def is_gentle(sentence: str) -> bool:
+    """Whether a sentence can be said to anyone: nothing of violence, hate or love affairs in it."""
+    return _HARSH.search(sentence) is None
+
+
 def sentences_with_words(random: Random, sentences: Iterator[str], words: list[str]) -> Iterator[Dialogue]:
     """Yield requests for a sentence with a common word, answered with a short sentence that has it."""
     wanted = {word for word in words[:COMMON_WORDS] if len(word) > 3}
     found: dict[str, list[str]] = defaultdict(list)
     for sentence in sentences:
         spoken = sentence.lower().rstrip(".!").split()
-        if 4 <= len(spoken) <= 10 and sentence.endswith((".", "!")) and not _HARSH.search(sentence):
+        if 4 <= len(spoken) <= 10 and sentence.endswith((".", "!")) and is_gentle(sentence):
             for word in wanted.intersection(spoken):
                 if len(found[word]) < 8:
                     found[word].append(sentence)
