@@ -40,7 +40,7 @@ from nanochat.chat.gpu_seconds import MARGIN_SECONDS, SendingTime, Speed
 from nanochat.chat.refusals import explained
 from nanochat.chat.sampling import SamplingSettings
 from nanochat.chat.template import ChatTemplate
-from nanochat.errors import BusyError, GPUError, NanoChatError
+from nanochat.errors import BusyError, GPUError, GPULostError, NanoChatError
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 
 # One GPU answers one visitor at a time; more slots only keep the earlier turns of more visitors.
@@ -158,17 +158,28 @@ class ZeroGPUEngine(Engine):
             yield _Raised(type(error), str(error))
 
     def _received(self, answer: Generator[_Sent, None, None]) -> Generator[Event, None, None]:
+        """Pass the events on; Done is the last of them, and comes when the worker is through with the answer.
+
+        Whoever has Done reads no further, and `spaces` takes a generator left before its end for one to stop: the stop
+        would reach the worker when it may answer the next visitor already, and end that answer without a word.
+        """
         start_seconds = 0.0
+        done: Done | None = None
         with closing(answer):
             for event in answer:
                 if isinstance(event, _Raised):
                     # Built without __init__, which may want more than the text.
                     raise event.kind.__new__(event.kind, event.text)
+                if isinstance(event, Done):
+                    done = event
+                    continue
                 if isinstance(event, GPUUsed):
                     start_seconds = event.start_seconds
-                elif isinstance(event, Done):
-                    self.speed = self.speed.learned(event, start_seconds)
                 yield event
+        if done is None:
+            raise GPULostError("The GPU stopped before the answer was complete: send the message again.")
+        self.speed = self.speed.learned(done, start_seconds)
+        yield done
 
 
 class _Visitors:

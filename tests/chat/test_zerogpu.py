@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,7 +16,7 @@ from nanochat.chat.gpu_seconds import SendingTime, Speed
 from nanochat.chat.sampling import SamplingSettings
 from nanochat.chat.template import ChatTemplate
 from nanochat.chat.zerogpu import GPULender, ZeroGPUEngine
-from nanochat.errors import BusyError, ContextFullError
+from nanochat.errors import BusyError, ContextFullError, GPULostError
 
 QUESTION = Conversation.from_messages([{"role": "user", "content": "What is 12 + 34?"}])
 GREEDY = SamplingSettings(temperature=0, max_tokens=12, seed=5)
@@ -98,6 +99,46 @@ def test_without_zerogpu_it_answers_like_the_local_engine(
     assert isinstance(last, Done)
     assert isinstance(expected, Done)
     assert last.message == expected.message
+
+
+class Lent(GPULender):
+    """Plays the events of one answer as a worker sends them, and knows when it has the GPU no more."""
+
+    def __init__(self, *events: object) -> None:
+        super().__init__()
+        self.ended = self.stopped = False
+
+        def run(*_: object) -> Iterator[object]:
+            try:
+                yield from events
+            except GeneratorExit:
+                self.stopped = True
+                raise
+            self.ended = True
+
+        self.run = run
+
+
+def test_done_comes_when_the_gpu_is_handed_back_so_that_no_stop_comes_late(
+    tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate
+) -> None:
+    """A stop that comes late ends the answer of the next visitor on the same worker."""
+    lender = Lent(Token(7, "Paris", -0.5, (), forced=False), GPUUsed(9, 3.5, 1.0), done())
+    answer = ZeroGPUEngine(lender, tiny_model, tiny_template).stream(QUESTION, GREEDY)
+    assert any(isinstance(event, Done) for event in answer)
+    assert lender.ended
+    answer.close()
+    assert not lender.stopped
+
+
+def test_an_answer_without_an_end_is_an_error_after_what_came(
+    tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate
+) -> None:
+    word = Token(7, "Par", -0.5, (), forced=False)
+    answer = ZeroGPUEngine(Lent(word), tiny_model, tiny_template).stream(QUESTION, GREEDY)
+    assert next(event for event in answer if not isinstance(event, GPUWait)) is word
+    with pytest.raises(GPULostError, match="before the answer was complete"):
+        list(answer)
 
 
 def test_one_session_has_no_more_answers_at_once_than_allowed(engine: ZeroGPUEngine) -> None:
