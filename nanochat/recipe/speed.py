@@ -18,6 +18,7 @@ import transformers
 from torch import Tensor
 
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
+from nanochat.recipe.causal import attend_in_blocks
 from nanochat.recipe.optimizers import initialise, optimizers_for
 from nanochat.recipe.packing import Batch, cut
 from nanochat.recipe.plan import Plan, Stage
@@ -53,7 +54,7 @@ def measure_training(plan: Plan, stage: Stage, device: torch.device) -> Training
 def _recipe_step(plan: Plan, stage: Stage, batch: Batch, device: torch.device) -> Callable[[], object]:
     with device:
         model = NanoChatForCausalLM(plan.config(bos_token_id=0, eos_token_id=1))
-    model.set_attn_implementation("eager")
+    attend_in_blocks(model)
     initialise(model, plan.seed)
     model.train()
     optimizers, loss_of = optimizers_for(model, stage), compiled_loss()
