@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nanochat.model.cache import Slot, SlotCache
-from nanochat.model.lean import LeanLayer, even_rows, lean_linear, normalized, signed_sine
+from nanochat.model.lean import LeanLayer, even_rows, input_type, lean_map, normalized, signed_sine
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 
 
@@ -37,11 +37,11 @@ class SlotDecoder:
     def __init__(self, model: NanoChatForCausalLM, cache: SlotCache) -> None:
         self.cache = cache
         self._trunk = model.model
-        self._layers = [LeanLayer(layer) for layer in model.model.layers]
-        self._head = lean_linear(model.lm_head.weight)
-        self._weight = model.lm_head.weight
         self._config = model.config
         self._device = model.device
+        self._dtype = input_type(model)
+        self._layers = [LeanLayer(layer, self._dtype, self._device) for layer in model.model.layers]
+        self._head, self._head_map = model.lm_head, lean_map(model.lm_head)
         self._eps = torch.tensor(model.model.norm.eps, device=self._device)
         positions = torch.arange(cache.context, device=self._device)[None]
         cos, sin = model.model.rotary_emb(torch.empty(0, device=self._device), positions)
@@ -55,7 +55,7 @@ class SlotDecoder:
         The slots must differ and have room. When this raises, they remember what they did before.
         """
         views = _views(segments, self._config.sliding_window, self._device)
-        padding = [0] * (even_rows(views[-1].last, self._weight) - views[-1].last)
+        padding = [0] * (even_rows(views[-1].last, self._head) - views[-1].last)
         ids = self._tensor([*(token for segment in segments for token in segment.ids), *padding])
         positions = self._tensor([*(place for view in views for place in range(view.past, view.end)), *padding])
         cos, sin = self._cos[positions], self._sin[positions]
@@ -88,7 +88,8 @@ class SlotDecoder:
         follows = [bool(one.slot.ids) or place > 0 for one in segments for place in range(len(one.ids))]
         before = self._embed(self._tensor([*previous, *[0] * padding]))
         before = before * self._tensor([*follows, *[False] * padding])[:, None]
-        smeared: Tensor = self._trunk.smear(embedded.to(self._weight.dtype), before.to(self._weight.dtype))
+        kind = self._trunk.smear.scale.dtype
+        smeared: Tensor = self._trunk.smear(embedded.to(kind), before.to(kind))
         return smeared.float()
 
     def _attend(self, layer: LeanLayer, index: int, heads: Tensor, views: Sequence[_View]) -> Tensor:
@@ -116,9 +117,9 @@ class SlotDecoder:
     def _logits(self, hidden: Tensor, segments: Sequence[Segment]) -> list[Tensor]:
         ends = accumulate(len(segment.ids) for segment in segments)
         places = [end - left for one, end in zip(segments, ends, strict=True) for left in range(one.kept, 0, -1)]
-        rows = even_rows(len(places), self._weight)
+        rows = even_rows(len(places), self._head)
         kept = hidden[self._tensor([*places, *[0] * (rows - len(places))])] if rows else hidden[:0]
-        logits = self._head(normalized(kept, self._eps).to(self._weight.dtype)).float()[: len(places)]
+        logits = self._head_map(normalized(kept, self._eps).to(self._dtype)).float()[: len(places)]
         logits = logits[:, : self._config.vocab_size]
         cap = self._config.final_logit_softcapping
         logits = logits if cap is None else logits.div(cap).tanh_().mul_(cap)

@@ -14,8 +14,10 @@ from typing import cast
 from torch import Tensor, nn
 
 from nanochat.model.attention import NanoChatAttention
+from nanochat.model.cache import cache_type
 from nanochat.model.configuration_nanochat import NanoChatConfig, head_size
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
+from nanochat.model.quantization import quantization_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,14 @@ class LayerFacts:
 class ModelFacts:
     """A model in numbers. `whole` is a tree: embedding, attention, mlp, head, and other where there is more.
 
-    `tensors` is the same once more, tensor by tensor.
+    `tensors` is the same once more, tensor by tensor. `quantized` says how the large matrices are stored, when not in
+    `dtype`; it is empty otherwise.
     """
 
     whole: PartFacts
     layers: tuple[LayerFacts, ...]
     dtype: str
+    quantized: str
     hidden_size: int
     intermediate_size: int
     heads: int
@@ -99,11 +103,12 @@ def facts_of(model: NanoChatForCausalLM) -> ModelFacts:
     """Count a model. It may lie on any device, the meta device included."""
     config = model.config
     heads, kv_heads, channels = config.num_attention_heads, config.num_key_value_heads, head_size(config)
-    dtype = model.dtype
+    dtype, kept = model.dtype, cache_type(model.dtype, model.device)
     return ModelFacts(
         whole=_whole(model),
         layers=tuple(_layer(layer, config) for layer in model.model.layers),
         dtype=str(dtype).removeprefix("torch."),
+        quantized=quantization_of(model),
         hidden_size=config.hidden_size,
         intermediate_size=config.intermediate_size,
         heads=heads,
@@ -112,33 +117,39 @@ def facts_of(model: NanoChatForCausalLM) -> ModelFacts:
         vocabulary=config.vocab_size,
         context_tokens=config.max_position_embeddings,
         matrix_parameters=sum(_matrix_parameters(module) for module in model.modules()),
-        kv_bytes_a_token=2 * (kv_heads or heads) * channels * dtype.itemsize * config.num_hidden_layers,
+        kv_bytes_a_token=2 * (kv_heads or heads) * channels * kept.itemsize * config.num_hidden_layers,
         additions=_additions(config),
-        tensors=tuple(_tensor(name, tensor) for name, tensor in _saved_tensors(model)),
+        tensors=tuple(_saved_tensors(model)),
     )
 
 
 def _whole(model: NanoChatForCausalLM) -> PartFacts:
     """Sort every tensor that is saved into the part it belongs to, one that is shared into the first."""
     sizes: dict[str, dict[str, tuple[int, int]]] = {}
-    for name, tensor in _saved_tensors(model):
-        part, piece = _place(name)
+    for tensor in _saved_tensors(model):
+        part, piece = _place(tensor.name)
         parameters, size_bytes = sizes.setdefault(part, {}).get(piece, (0, 0))
-        sizes[part][piece] = (parameters + tensor.numel(), size_bytes + tensor.nbytes)
+        sizes[part][piece] = (parameters + tensor.parameters, size_bytes + tensor.size_bytes)
     order = ("embedding", "attention", "mlp", "head", "other")
     return _sum("model", [_part(name, sizes[name]) for name in order if name in sizes])
 
 
-def _saved_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+def _saved_tensors(model: nn.Module) -> Iterator[TensorFacts]:
     """Yield parameters and saved buffers, each tensor once: quantized layers keep their weights in buffers."""
     saved = model.state_dict().keys()
-    yield from model.named_parameters()
-    yield from ((name, buffer) for name, buffer in model.named_buffers() if name in saved)
+    buffers = ((name, buffer) for name, buffer in model.named_buffers() if name in saved)
+    for name, tensor in (*model.named_parameters(), *buffers):
+        owner, _, leaf = name.rpartition(".")
+        parameters = _parameters(model.get_submodule(owner), leaf, tensor)
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        yield TensorFacts(name, tuple(tensor.shape), dtype, parameters, tensor.nbytes)
 
 
-def _tensor(name: str, tensor: Tensor) -> TensorFacts:
-    dtype = str(tensor.dtype).removeprefix("torch.")
-    return TensorFacts(name, tuple(tensor.shape), dtype, tensor.numel(), tensor.nbytes)
+def _parameters(owner: nn.Module, leaf: str, tensor: Tensor) -> int:
+    """Count the parameters a tensor stands for: whole numbers may lie two in a byte, scales only go with them."""
+    if leaf == "scales":
+        return 0
+    return tensor.numel() if tensor.is_floating_point() else _matrix_parameters(owner)
 
 
 def _place(name: str) -> tuple[str, str]:
@@ -169,7 +180,7 @@ def _sum(name: str, parts: list[PartFacts], counted: list[PartFacts] | None = No
 def _layer(layer: nn.Module, config: NanoChatConfig) -> LayerFacts:
     attention = cast(NanoChatAttention, layer.self_attn)
     return LayerFacts(
-        parameters=sum(tensor.numel() for _, tensor in _saved_tensors(layer)),
+        parameters=sum(tensor.parameters for tensor in _saved_tensors(layer)),
         window_tokens=attention.sliding_window or config.max_position_embeddings,
         value_embedding=attention.value_embedding is not None,
     )

@@ -22,6 +22,7 @@ from transformers import GenerationConfig
 
 from nanochat.errors import CheckpointError
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM, alone
+from nanochat.model.quantization import refuse_quantized
 
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 
@@ -48,8 +49,10 @@ def save_folder(
 ) -> None:
     """Write everything a NanoChat model is into `target`; its weights in `dtype`, or as they are when None.
 
-    Raises CheckpointError when the tokenizer lacks a control token or knows more ids than the model has rows.
+    Raises CheckpointError when the tokenizer lacks a control token or knows more ids than the model has rows, and for a
+    model that was quantized.
     """
+    refuse_quantized(model)
     ids = control_ids(tokenizer)
     if tokenizer.get_vocab_size() > model.config.vocab_size:
         raise CheckpointError(

@@ -8,15 +8,17 @@ weights are, and tests hold each piece to the module it stands for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nanochat.model.modeling_nanochat import NanoChatDecoderLayer
+from nanochat.model.joined import joined
+from nanochat.model.modeling_nanochat import NanoChatDecoderLayer, NanoChatForCausalLM
+from nanochat.model.quantization import KERNEL_TYPE, QuantizedLinear, join
 
 Linear: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -24,20 +26,20 @@ Linear: TypeAlias = Callable[[Tensor], Tensor]
 class LeanLayer:
     """One decoder layer over tokens laid end to end, shape (tokens, hidden_size)."""
 
-    def __init__(self, layer: NanoChatDecoderLayer) -> None:
+    def __init__(self, layer: NanoChatDecoderLayer, dtype: torch.dtype, device: torch.device) -> None:
+        """`dtype` is what the layer's maps take in; see `input_type`."""
         attention, mlp = layer.self_attn, layer.mlp
         self.window = attention.sliding_window
         self.scaling = attention.scaling
         self.key_heads = attention.k_proj.out_features // attention.head_dim
         self._layer = layer
         self._attention = attention
-        self._project = lean_linear(*fused(attention.q_proj, attention.k_proj, attention.v_proj))
-        self._mix = lean_linear(attention.o_proj.weight, attention.o_proj.bias)
-        self._widen, self._narrow = lean_linear(mlp.fc1.weight), lean_linear(mlp.fc2.weight)
+        self._project = lean_map(attention.q_proj, attention.k_proj, attention.v_proj)
+        self._mix, self._widen, self._narrow = lean_map(attention.o_proj), lean_map(mlp.fc1), lean_map(mlp.fc2)
         self._activate = _squared_relu if layer.self_attn.config.hidden_act == "relu2" else mlp.activation_fn
-        self._dtype = attention.q_proj.weight.dtype
-        self._norm = partial(normalized, eps=_scalar(layer.input_layernorm.eps, attention.q_proj.weight))
-        self._head_norm = partial(normalized, eps=_scalar(attention.q_norm.eps, attention.q_proj.weight))
+        self._dtype = dtype
+        self._norm = partial(normalized, eps=_scalar(layer.input_layernorm.eps, device))
+        self._head_norm = partial(normalized, eps=_scalar(attention.q_norm.eps, device))
 
     def start(self, hidden: Tensor, embedded: Tensor) -> Tensor:
         """Return the stream as this layer takes it up."""
@@ -50,8 +52,9 @@ class LeanLayer:
         heads = self._project(normed).float().view(len(hidden), -1, self._attention.head_dim)
         turned = self._head_norm(rotated(heads[:, : -self.key_heads], cos, sin))
         values = heads[:, -self.key_heads :]
-        if self._attention.value_embedding is not None:
-            values = values + self._attention.value_embedding(ids[None], normed[None])[0].transpose(0, 1)
+        if (looked_up := self._attention.value_embedding) is not None:
+            seen = normed[None].to(looked_up.table.weight.dtype)
+            values = values + looked_up(ids[None], seen)[0].transpose(0, 1)
         return torch.cat((turned, values), dim=1)
 
     def add(self, hidden: Tensor, gathered: Tensor) -> Tensor:
@@ -77,6 +80,15 @@ def signed_sine(sin: Tensor) -> Tensor:
     return torch.cat((first, -second), dim=-1)
 
 
+def lean_map(*maps: nn.Module) -> Linear:
+    """Return the fastest way to apply these maps to the same (tokens, features), their outputs side by side."""
+    if all(_is_plain(single) for single in maps):
+        return lean_linear(*fused(*cast("tuple[nn.Linear, ...]", maps)))
+    if (whole := join(maps)) is not None:
+        return whole.of_rows
+    return lambda rows: torch.cat([single(rows) for single in maps], dim=-1)
+
+
 def lean_linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
     """Return the fastest way to apply this matrix to (tokens, features)."""
     if weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and bias is None:
@@ -84,35 +96,29 @@ def lean_linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
     return partial(F.linear, weight=weight, bias=bias)
 
 
+def input_type(model: NanoChatForCausalLM) -> torch.dtype:
+    """Return the type of numbers in which the model's maps take what they multiply."""
+    return KERNEL_TYPE if isinstance(model.lm_head, QuantizedLinear) else model.dtype
+
+
 def fused(*maps: nn.Linear) -> tuple[Tensor, Tensor | None]:
     """Return weight and bias of the maps as one, and make the maps views of it, so that nothing is held twice."""
-    weight = _joined([single.weight for single in maps])
+    weight = joined([single.weight for single in maps])
     biases = [single.bias for single in maps if single.bias is not None]
-    return weight, _joined(biases) if biases else None
+    return weight, joined(biases) if biases else None
 
 
-def even_rows(count: int, weight: Tensor) -> int:
-    """Return with how many rows a product is fastest that needs `count`: a few in bfloat16 take longer than eight."""
-    few = weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and 2 <= count <= 7
-    return 8 if few else count
+def even_rows(count: int, single: nn.Module) -> int:
+    """Return with how many rows this map is fastest when it needs `count`: a few in bfloat16 take longer than eight."""
+    if not 2 <= count <= 7 or not _is_plain(single):
+        return count
+    weight = cast(nn.Linear, single).weight
+    return 8 if weight.device.type == "cpu" and weight.dtype == torch.bfloat16 else count
 
 
-def _joined(parameters: Sequence[Tensor]) -> Tensor:
-    first = parameters[0]
-    rows = [parameter.shape[0] for parameter in parameters]
-    shape = (sum(rows), *first.shape[1:])
-    offset = first.storage_offset()
-    lie_together = all(
-        parameter.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
-        and parameter.storage_offset() == offset + sum(rows[:place]) * first[0].numel()
-        for place, parameter in enumerate(parameters)
-    )
-    if lie_together:
-        return torch.as_strided(first.data, shape, first.stride(), offset)
-    whole = torch.cat([parameter.data for parameter in parameters])
-    for parameter, part in zip(parameters, torch.split(whole, rows), strict=True):
-        parameter.data = part
-    return whole
+def _is_plain(single: nn.Module) -> bool:
+    """Say whether a map is its weight and nothing else: libraries that quantize put their own in its place."""
+    return type(single) is nn.Linear and type(single.weight) is nn.Parameter
 
 
 def _bfloat16_linear(weight: Tensor, rows: Tensor) -> Tensor:
@@ -124,5 +130,5 @@ def _squared_relu(widened: Tensor) -> Tensor:
     return widened.relu_().square_()
 
 
-def _scalar(value: float, like: Tensor) -> Tensor:
-    return torch.tensor(value, dtype=torch.float32, device=like.device)
+def _scalar(value: float, device: torch.device) -> Tensor:
+    return torch.tensor(value, dtype=torch.float32, device=device)

@@ -41,6 +41,7 @@ from nanochat.model.current import (
     previous_embeddings,
     window_of,
 )
+from nanochat.model.quantization import refuse_quantized
 from nanochat.model.rotary import NanoChatRotaryEmbedding, rotate
 
 __all__ = [
@@ -122,7 +123,11 @@ class NanoChatPreTrainedModel(PreTrainedModel):
         return False
 
     def save_pretrained(self, save_directory: str | PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """Save as every model of transformers, also after an engine has joined matrices in one storage."""
+        """Save as every model of transformers, also after an engine has joined matrices in one storage.
+
+        Raises CheckpointError for a model that was quantized.
+        """
+        refuse_quantized(self)
         # The state dict is the second of the arguments that may be given by place.
         if len(args) < 2 and kwargs.get("state_dict") is None:
             kwargs["state_dict"] = {name: alone(tensor) for name, tensor in self.state_dict().items()}

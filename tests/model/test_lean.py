@@ -15,6 +15,7 @@ from nanochat.model.attention import NanoChatRMSNorm
 from nanochat.model.cache import SlotCache, cache_type
 from nanochat.model.decoder import Segment, SlotDecoder
 from nanochat.model.lean import LeanLayer, even_rows, fused, lean_linear, normalized, rotated, signed_sine
+from nanochat.model.quantization import Int8Linear
 from nanochat.model.rotary import rotate
 
 
@@ -84,8 +85,10 @@ def test_bfloat16_maps_are_right_for_any_number_of_rows(rows: int) -> None:
     weight, inputs = random(24, 16).bfloat16(), random(rows, 16).bfloat16()
     expected = F.linear(inputs.double(), weight.double())
     torch.testing.assert_close(lean_linear(weight)(inputs).double(), expected, atol=0.05, rtol=0.02)
-    assert even_rows(rows, weight) == (8 if 2 <= rows <= 7 else rows)
-    assert even_rows(rows, weight.float()) == rows
+    single = nn.Linear(16, 24, bias=False)
+    assert even_rows(rows, single) == rows
+    assert even_rows(rows, single.bfloat16()) == (8 if 2 <= rows <= 7 else rows)
+    assert even_rows(rows, Int8Linear.of(single.weight)) == rows
 
 
 @pytest.mark.parametrize("fields", [{}, {"attention_bias": True}, {"hidden_act": "silu"}, {"num_key_value_heads": 4}])
@@ -123,7 +126,8 @@ def test_keys_and_values_of_a_cpu_are_kept_in_float32() -> None:
 
 def test_a_layer_tells_where_it_looks() -> None:
     model = model_of(window_pattern="SL", sliding_window=16)
-    assert [LeanLayer(layer).window for layer in model.model.layers] == [16, None]
+    layers = [LeanLayer(layer, model.dtype, model.device) for layer in model.model.layers]
+    assert [layer.window for layer in layers] == [16, None]
 
 
 def test_a_model_that_an_engine_has_run_can_be_saved(tiny_model: NanoChatForCausalLM, tmp_path: Path) -> None:
