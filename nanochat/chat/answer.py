@@ -54,7 +54,8 @@ class Answer:
         """Return what to remember. Bytes of a character that never became whole are in the ids but not in the text."""
         parts = tuple(Part(kind, "".join(pieces)) for kind, pieces in self._parts)
         text_only = all(part.type == "text" for part in parts)
-        return Message("assistant", "".join(part.text for part in parts) if text_only else parts, tuple(self.ids))
+        content = "".join(part.text for part in parts) if text_only else parts
+        return Message("assistant", content, tuple(self.ids), self._template.vocabulary)
 
     def _push_text(self, token_id: int) -> str:
         text = self._text.push(token_id)

@@ -11,7 +11,7 @@ sends is text, and text never becomes a control token.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, cast
 
 from nanochat.errors import InvalidMessageError
@@ -43,11 +43,13 @@ class Message:
     """One message. With `ids`, an assistant message is rendered from exactly those and `content` is only for show.
 
     `ids` are what stood between <|assistant_start|> and <|assistant_end|>, both excluded, calculator tokens included.
+    They mean something to one tokenizer only: `vocabulary` is its fingerprint, empty for that of whoever reads them.
     """
 
     role: Role
     content: str | tuple[Part, ...]
     ids: tuple[int, ...] | None = None
+    vocabulary: str = field(default="", compare=False)
 
     @property
     def text(self) -> str:

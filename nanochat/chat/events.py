@@ -45,12 +45,16 @@ class GPUUsed:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The prompt is fixed: these ids are read, of which the first `reused_tokens` were read before."""
+    """The prompt is fixed: these ids are read, of which the first `reused_tokens` were read before.
+
+    `vocabulary` is the fingerprint of the tokenizer that all ids of the answer are of.
+    """
 
     prompt_ids: tuple[int, ...]
     reused_tokens: int
     dropped_turns: int
     seed: int
+    vocabulary: str = ""
 
 
 @dataclass(frozen=True, slots=True)

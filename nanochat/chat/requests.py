@@ -100,7 +100,10 @@ class Request:
         self._reused_tokens = reused_tokens
         self._admitted = time.monotonic()
         self._pending = self._pending[self._reused_tokens :]
-        self.mailbox.append(Started(self._prompt.ids, self._reused_tokens, self._prompt.dropped_turns, self._seed))
+        prompt = self._prompt
+        self.mailbox.append(
+            Started(prompt.ids, reused_tokens, prompt.dropped_turns, self._seed, self._template.vocabulary)
+        )
         # The last answer may have been cut between a call and its result.
         self._compute_call()
 

@@ -12,6 +12,7 @@ Source: karpathy/nanochat, tokenizer.py, render_conversation and render_for_comp
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, fields
 from itertools import chain
@@ -57,11 +58,17 @@ class ChatTemplate:
         """Raises CheckpointError for a tokenizer that is not nanochat's kind."""
         self.control = _control_tokens(tokenizer)
         self._tokenizer = _private_copy(tokenizer)
+        # Enough to tell tokenizers apart by accident; nobody gains by forging it.
+        self.vocabulary = hashlib.sha256(self._tokenizer.to_str().encode()).hexdigest()[:12]
         self._added = {token_id: added.content for token_id, added in tokenizer.get_added_tokens_decoder().items()}
         self._control_ids = self.control.all
         self._byte_of = _byte_alphabet()
         self.vocab_size = tokenizer.get_vocab_size(with_added_tokens=True)
         self._check_vocabulary()
+
+    def wrote(self, message: Message) -> bool:
+        """Say whether a message is remembered by ids that mean to this tokenizer what they meant to their writer."""
+        return message.ids is not None and message.vocabulary in ("", self.vocabulary)
 
     def encode(self, text: str) -> list[int]:
         """Encode text as text: whatever it spells, no control id comes out."""
@@ -102,8 +109,11 @@ class ChatTemplate:
         return ids[:-1] if conversation.messages[-1].role == "assistant" else [*ids, self.control.assistant_start]
 
     def answer_ids(self, message: Message) -> list[int]:
-        """Return the ids of an assistant message between its start and its end token."""
-        if message.ids is None:
+        """Return the ids of an assistant message between its start and its end token.
+
+        What another model wrote is read as the text it was.
+        """
+        if message.ids is None or not self.wrote(message):
             return self._composed(message)
         # A chat kept from before the model was changed: its ids mean other words now, or nothing.
         if any(token_id >= self.vocab_size for token_id in message.ids):

@@ -12,6 +12,7 @@ import pytest
 from tokenizers import AddedToken, Tokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from nanochat.chat.answer import Answer
 from nanochat.chat.conversation import Conversation, Message, Part
 from nanochat.chat.template import ChatTemplate, ControlTokens
 from nanochat.errors import CheckpointError, ContextFullError, InvalidMessageError
@@ -265,6 +266,21 @@ def test_a_conversation_without_a_question_has_no_prompt(classic: ChatTemplate) 
         for render in (classic.render, classic.prompt, lambda chat: classic.fit(chat, 100)):
             with pytest.raises(InvalidMessageError, match="at least one user message"):
                 render(chat)
+
+
+def test_what_a_model_with_another_tokenizer_wrote_is_read_from_its_text(tiny_template: ChatTemplate) -> None:
+    """Two models on one page: their ids are small numbers to both, and other words to each."""
+    parts = (Part("text", "It is "), Part("python", "6*7"), Part("python_output", "42"), Part("text", "."))
+    other = ChatTemplate(tokenizer("classic-2025"))
+    for content in ("The fox ran.", parts):
+        written = Answer(tiny_template, tiny_template.answer_ids(Message("assistant", content))).message()
+        assert (tiny_template.wrote(written), other.wrote(written)) == (True, False)
+        assert tiny_template.answer_ids(written) == list(written.ids or ())
+        assert other.answer_ids(written) == other.answer_ids(Message("assistant", content)) != list(written.ids or ())
+
+
+def test_a_copy_of_a_tokenizer_has_its_vocabulary(tiny_tokenizer: Tokenizer, tiny_template: ChatTemplate) -> None:
+    assert ChatTemplate(Tokenizer.from_str(tiny_tokenizer.to_str())).vocabulary == tiny_template.vocabulary
 
 
 def test_ids_of_another_vocabulary_are_refused(classic: ChatTemplate) -> None:
