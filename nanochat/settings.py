@@ -13,8 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from nanochat.errors import CheckpointError, SettingsError
-from nanochat.model.source import ALLOWED as MODELS
-from nanochat.model.source import EMBEDDED, parse_source
+from nanochat.model.source import ALLOWED, ALLOWED_LIST, EMBEDDED, NamedSource, parse_source, parse_sources
 
 PREFIX = "NANOCHAT_"
 # karpathy/nanochat's own variable, common.py: whoever trains with it has it set.
@@ -27,6 +26,11 @@ class Settings:
 
     # In the repository, so that the first start needs no network and no account.
     model: str = EMBEDDED
+    # Models that a visitor chooses among, `Name=source` separated by commas. None: there is nothing to choose.
+    models: str = ""
+    # What the loaded ones of them may take together, keys and values of all slots included: the free machine of a Space
+    # has 16 GB, and Python, torch and the page take two of them. A single model is not held to it.
+    models_gigabytes: float = 12.0
     # The fastest there is: CUDA, else Apple's GPU, else the processor.
     device: str = "auto"
     # What decodes fastest on the device without losing accuracy that shows; see checkpoint.py.
@@ -65,7 +69,24 @@ class Settings:
         values: dict[str, Any] = {
             known[name]: _read(name, value.strip()) for name, value in given.items() if name in known and value.strip()
         }
+        if "models" in values and "model" not in values:
+            values["model"] = parse_sources(values["models"])[0].source
         return cls(**values)
+
+    @property
+    def choices(self) -> tuple[NamedSource, ...]:
+        """The models on offer, first the one that a visitor meets: `model`, in the list or not."""
+        listed = parse_sources(self.models) if self.models else ()
+        first = [each for each in listed if each.source == self.model][:1] or [NamedSource(self.model, self.model)]
+        return (*first, *(each for each in listed if each not in first))
+
+
+def environment_for(**variables: str) -> dict[str, str]:
+    """Return the environment of a program that is started from here: this one's with the variables that are given, and
+    without what was set for this program or for its page.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith((PREFIX, "GRADIO_"))}
+    return inherited | variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +106,7 @@ def _one_of(*names: str) -> _Kind:
     return _Kind(f"{', '.join(names[:-1])} or {names[-1]}", read)
 
 
-def _between(lowest: int, highest: int, number: type[int] | type[float]) -> _Kind:
+def _between(lowest: float, highest: int, number: type[int] | type[float]) -> _Kind:
     def read(text: str) -> int | float:
         value = number(text)
         # Written so that NaN fails too.
@@ -110,8 +131,18 @@ def _model(text: str) -> str:
     return text
 
 
+def _models(text: str) -> str:
+    try:
+        parse_sources(text)
+    except CheckpointError as error:
+        raise ValueError(text) from error
+    return text
+
+
 _KINDS = {
-    "model": _Kind(MODELS, _model),
+    "model": _Kind(ALLOWED, _model),
+    "models": _Kind(ALLOWED_LIST, _models),
+    "models_gigabytes": _between(0.1, 100_000, float),
     "device": _Kind("auto, cpu, cuda, cuda:N or mps", _device),
     "dtype": _one_of("auto", "float32", "bfloat16", "float16"),
     "threads": _between(0, 1024, int),

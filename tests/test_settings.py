@@ -54,6 +54,9 @@ def test_an_allowed_value_is_taken(name: str, value: str, expected: object) -> N
         ("MODEL", "karpathy/nanochat@", "revision"),
         ("MODEL", "a/b\0", "folder"),
         ("MODEL", "https://huggingface.co/karpathy/nanochat-d32", "Hub id"),
+        ("MODELS", "embedded,gpt2", "models separated by commas"),
+        ("MODELS", "A=embedded,A=a/b", "models separated by commas"),
+        ("MODELS_GIGABYTES", "0", "a number from 0.1 to 100,000"),
         ("DEVICE", "gpu", "auto, cpu, cuda, cuda:N or mps"),
         ("DEVICE", "cuda:", "auto, cpu, cuda, cuda:N or mps"),
         ("DTYPE", "fp32", "auto, float32, bfloat16 or float16"),
@@ -72,6 +75,22 @@ def test_a_bad_value_is_refused_with_the_variable_and_what_is_allowed(name: str,
         Settings.from_environment({PREFIX + name: value})
     assert str(refused.value).startswith(f"{PREFIX}{name} is {value!r}, but must be ")
     assert allowed in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("environment", "names"),
+    [
+        ({}, ["embedded"]),
+        ({"MODEL": "a/b"}, ["a/b"]),
+        ({"MODELS": "Small=embedded,Large=a/b"}, ["Small", "Large"]),
+        ({"MODELS": "Small=embedded,Large=a/b", "MODEL": "a/b"}, ["Large", "Small"]),
+        ({"MODELS": "Small=embedded,Large=a/b", "MODEL": "c/d"}, ["c/d", "Small", "Large"]),
+    ],
+)
+def test_the_models_on_offer_begin_with_the_default(environment: dict[str, str], names: list[str]) -> None:
+    settings = Settings.from_environment({PREFIX + name: value for name, value in environment.items()})
+    assert [choice.name for choice in settings.choices] == names
+    assert settings.choices[0].source == settings.model
 
 
 def test_a_misspelt_variable_is_refused_with_the_known_ones() -> None:

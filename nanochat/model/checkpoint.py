@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -65,12 +66,18 @@ class Checkpoint:
 
 
 def load_checkpoint(
-    source: str = EMBEDDED, *, device: str = "auto", dtype: str = "auto", progress: Progress | None = None
+    source: str = EMBEDDED,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    progress: Progress | None = None,
+    make_room: Callable[[int], None] | None = None,
 ) -> Checkpoint:
     """Load a model for inference. Nothing in it is ever run as code.
 
     source: "embedded", a folder, or a Hub id with an optional @revision. device: auto, cpu, cuda, cuda:N or mps.
     dtype: auto, float32, bfloat16 or float16. progress: called with words and a fraction from 0 to 1.
+    make_room: called with the bytes of the weights once they are known, before memory is spent on them.
     Raises CheckpointError.
     """
     progress = progress or _silent
@@ -81,7 +88,7 @@ def load_checkpoint(
             folder, revision = parsed.folder, None
         else:
             folder, revision = _fetch(parsed, progress)
-        model, tokenizer, checksum = _load(folder, place, dtype, progress)
+        model, tokenizer, checksum = _load(folder, place, partial(_claim, place, dtype, make_room), progress)
         return Checkpoint(model, tokenizer, source, revision, checksum)
     except CheckpointError as error:
         raise CheckpointError(f"The model {source} cannot be loaded: {error}") from error
@@ -142,16 +149,24 @@ def _fetch_run(commit: HubSource, folder: Path, progress: Progress) -> Path:
     return hub.download(commit, [weights], progress, limit_bytes=largest_bytes(folder / small[0]))
 
 
+def _claim(place: torch.device, dtype: str, make_room: Callable[[int], None] | None, parameters: int) -> torch.dtype:
+    """Choose the type of the numbers, and have room made for so many of them."""
+    chosen = choose_dtype(dtype, place, parameters)
+    if make_room is not None:
+        make_room(parameters * chosen.itemsize)
+    return chosen
+
+
 def _load(
-    folder: Path, device: torch.device, dtype: str, progress: Progress
+    folder: Path, device: torch.device, dtype_for: Callable[[int], torch.dtype], progress: Progress
 ) -> tuple[NanoChatForCausalLM, PreTrainedTokenizerFast, str]:
     """Check, load and check again what lies in a folder: Hugging Face's files or those of a native run."""
     progress("Checking the files", 0.0)
     run = None if (folder / "config.json").exists() else find_run(folder)
     if run is None:
-        model, tokenizer, checksum = _load_folder(folder, lambda count: choose_dtype(dtype, device, count), progress)
+        model, tokenizer, checksum = _load_folder(folder, dtype_for, progress)
     else:
-        model, tokenizer, checksum = _load_run(run, lambda count: choose_dtype(dtype, device, count), progress)
+        model, tokenizer, checksum = _load_run(run, dtype_for, progress)
     progress("Checking the weights", 0.8)
     check_finite(model)
     try:
