@@ -4,6 +4,9 @@ Gradio shows a list of messages and hands the same list back with the next quest
 So whatever is drawn must also be read: text is text, a panel named after the calculator is the call it shows, the line
 of numbers is no part of the conversation. Text travels as `{"type": "text"}`, because Gradio takes the indentation from
 a plain string.
+
+The line of numbers of an unfinished answer has a button that goes on with it. The button carries the answer's token
+ids, so that a saved chat, of which the server knows nothing any more, goes on from the very token where it was cut.
 """
 
 from __future__ import annotations
@@ -23,9 +26,15 @@ CALCULATOR = "calculator"
 NUMBERS = "numbers"
 WAITING = "waiting"
 
+CONTINUE = "Continue"
+EDITED = "edited"
+
 _TITLE = re.compile(r"Calculator: (?P<fence>`+) (?P<expression>.*) (?P=fence)", re.DOTALL)
 _RESULT = re.compile(r"= (?P<output>.*)", re.DOTALL)
 _NO_RESULT = "gave no result"
+
+_ENDED = (*ENDINGS, EDITED)
+_ABOUT_EDITS = "- The words are yours now, and the model reads them as its own. What follows was said to the old ones."
 
 
 def drawn(reply: Reply) -> list[Bubble]:
@@ -35,19 +44,44 @@ def drawn(reply: Reply) -> list[Bubble]:
     if waiting:
         bubbles.append(_panel(WAITING, waiting, "", status="pending"))
     if reply.begun:
-        bubbles.append(_panel(NUMBERS, headline(reply), details(reply)))
+        numbers = _panel(NUMBERS, headline(reply), details(reply))
+        cut = reply.done is not None and reply.done.finish_reason != "stop"
+        bubbles.append(_to_be_continued(numbers, reply.ids) if cut else numbers)
     return bubbles
 
 
-def marked_as_stopped(bubbles: list[Bubble]) -> list[Bubble]:
+def marked_as_stopped(bubbles: list[Bubble], ids: Sequence[int] | None = None) -> list[Bubble]:
     """Return the bubbles with the numbers of the last answer saying that it was stopped, if it has no ending yet.
 
-    Once it is stopped an answer cannot say so itself.
+    Once it is stopped an answer cannot say so itself. `ids` are what it can be continued from.
     """
     metadata = bubbles[-1].get("metadata") if bubbles else None
-    if not metadata or metadata.get("id") != NUMBERS or any(word in metadata["title"] for word in ENDINGS):
+    if not metadata or metadata.get("id") != NUMBERS or any(word in metadata["title"] for word in _ENDED):
         return bubbles
-    return [*bubbles[:-1], {**bubbles[-1], "metadata": {**metadata, "title": f"{metadata['title']} · stopped"}}]
+    numbers = {**bubbles[-1], "metadata": {**metadata, "title": f"{metadata['title']} · stopped"}}
+    return [*bubbles[:-1], _to_be_continued(numbers, ids or ())]
+
+
+def marked_as_edited(answer: list[Bubble]) -> list[Bubble]:
+    """Return the bubbles of one answer with its numbers saying that its words are the reader's now."""
+    panel = answer[-1] if (answer[-1].get("metadata") or {}).get("id") == NUMBERS else _panel(NUMBERS, "", "")
+    metadata = panel["metadata"]
+    before = answer[:-1] if panel is answer[-1] else answer
+    if not metadata["title"].startswith(EDITED):
+        title = f"{EDITED} · {metadata['title']}" if metadata["title"] else EDITED
+        text = f"{_ABOUT_EDITS}\n{_read_text(panel['content'])}".strip()
+        panel = {**panel, "content": [{"type": "text", "text": text}], "metadata": {**metadata, "title": title}}
+    return [*before, _to_be_continued(panel, ())]
+
+
+def carried_ids(bubbles: Sequence[Bubble]) -> tuple[int, ...] | None:
+    """Return the ids that the last answer's button carries; None where it carries none, or what is not ids."""
+    options = bubbles[-1].get("options") if bubbles else None
+    value = options[0].get("value") if isinstance(options, list) and options and isinstance(options[0], dict) else None
+    numbers = value.split() if isinstance(value, str) else []
+    if not numbers or not all(number.isascii() and number.isdecimal() and len(number) < 9 for number in numbers):
+        return None
+    return tuple(int(number) for number in numbers)
 
 
 def shown_parts(parts: Iterable[Part]) -> tuple[Part, ...]:
@@ -109,6 +143,10 @@ def _panel(kind: str, title: str, text: str, **metadata: str) -> Bubble:
         # "done" draws the panel closed.
         "metadata": {"id": kind, "title": title, "status": "done", **metadata},
     }
+
+
+def _to_be_continued(numbers: Bubble, ids: Sequence[int]) -> Bubble:
+    return {**numbers, "options": [{"label": CONTINUE, "value": " ".join(map(str, ids))}]}
 
 
 def _code(text: str) -> str:

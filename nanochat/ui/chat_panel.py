@@ -1,32 +1,29 @@
 """The chat itself: Gradio's ChatInterface over the engine, with the ends tied up that it leaves loose.
 
-ChatInterface brings sending, stop, retry, undo, edit, saved conversations and examples. What it leaves loose in 6.31:
-its saved conversations are lost when the server restarts, an answer to an edited question cannot be stopped, and a chat
-that began with an example is not saved.
+ChatInterface brings sending, stop, retry, undo, saved conversations and examples. What it leaves loose in 6.31: its
+saved conversations are lost when the server restarts, a chat that began with an example is not saved, the page is left
+in disorder when an answer fails or is stopped (settling.py), and an edited answer would be asked as a question.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable
+from typing import Any, cast
 
 import gradio as gr
 from gradio.events import Dependency
 
-from nanochat.chat.conversation import Conversation
-from nanochat.chat.sampling import SamplingSettings
 from nanochat.errors import InvalidMessageError
-from nanochat.ui.bubbles import Bubble, drawn, marked_as_stopped
+from nanochat.ui.answering import Answering, checked
+from nanochat.ui.chat_events import answering_events, column_of, dependency, last_after, let_go
+from nanochat.ui.command_line import CommandLine
+from nanochat.ui.commands import parse
 from nanochat.ui.controls import Controls
-from nanochat.ui.guards import TextChatbot, told_to_the_page
-from nanochat.ui.loading import ModelLoader
-from nanochat.ui.memory import NOTHING, asked
-from nanochat.ui.pace import paced
-from nanochat.ui.reply import is_first_token, replies
+from nanochat.ui.guards import TextChatbot
+from nanochat.ui.memory import NOTHING
+from nanochat.ui.models import Models
 from nanochat.ui.served import ServedModel
-
-Update: TypeAlias = tuple[list[Bubble], Conversation]
+from nanochat.ui.settling import PLACEHOLDER, given_back, opened, ready, settled, stoppable, trimmed
 
 EXAMPLES = (
     "What is the capital of France?",
@@ -40,15 +37,12 @@ EXAMPLES = (
 STORAGE_KEY = "nanochat-conversations"
 STORAGE_SECRET = "nanochat"
 
-# Each saved chat travels to the server and back with each answer.
-MOST_SAVED_CONVERSATIONS = 50
-
-PLACEHOLDER = "Ask nanochat …"
-
 WELCOME = """## What would you like to know?
 
 A small language model of the NanoChat kind. It can talk, tell stories and calculate; what it says can be wrong."""
 
+_QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+_STREAMING: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
 _LATEX: list[dict[str, str | bool]] = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "\\[", "right": "\\]", "display": True},
@@ -59,18 +53,22 @@ _LATEX: list[dict[str, str | bool]] = [
 class ChatPanel:
     """The chat surface, drawn where the caller stands. `remembered` holds what the page shows, with its ids."""
 
-    def __init__(self, loader: ModelLoader[ServedModel], controls: Controls) -> None:
-        self._loader = loader
+    def __init__(self, loader: Models[ServedModel], controls: Controls) -> None:
+        self._answering = Answering(loader)
+        self._controls = controls
         self.remembered = gr.State(NOTHING)
+        textbox = _textbox()
+        # Before ChatInterface's own, which a validator's refusal keeps from reaching later ones.
+        textbox.submit(None, js="() => window.nanochat.typed()", **_QUIET)
+        textbox.stop(None, js="() => window.nanochat.stopped()", **_QUIET)
         self.interface = gr.ChatInterface(
-            self._reply,
+            self._answering.reply,
             chatbot=_chatbot(),
-            textbox=_textbox(),
-            additional_inputs=[*controls.inputs, self.remembered],
+            textbox=textbox,
+            additional_inputs=[*controls.inputs, self.remembered, controls.prefill],
             additional_outputs=[self.remembered],
             examples=[[example] for example in EXAMPLES],
             cache_examples=False,
-            editable=True,
             save_history=True,
             validator=_validated,
             show_progress="hidden",
@@ -81,48 +79,62 @@ class ChatPanel:
         )
         self.interface.saved_conversations.storage_key = STORAGE_KEY
         self.interface.saved_conversations.secret = STORAGE_SECRET
+        with column_of(textbox):
+            self.command_line = CommandLine()
 
     def tie_up(self, page: gr.Blocks) -> None:
         """Complete the events that ChatInterface leaves open; call once, within the page."""
         chat = self.interface
-        quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        answers = _answers(page, chat)
-        chat.chatbot.edit(_stoppable, None, chat.textbox, **quiet)
-        for how in ("submit", "retry", "edit", "example_select"):
-            answers[how].then(_ready, None, chat.textbox, **quiet).then(js="() => window.nanochat.focus()", **quiet)
-            # Not after the click on Stop: what was on its way then would come later and draw the mark over.
-            answers[how].then(_marked, chat.chatbot, chat.chatbot, **quiet)
-        chat.textbox.stop(None, cancels=[answers["edit"]], **quiet)
-        kept = [chat.conversation_id, chat.saved_conversations]
-        answers["example_select"].then(_saved, [chat.chatbot, *kept], kept, **quiet)
-        page.load(_trimmed, chat.saved_conversations, chat.saved_conversations, **quiet)
+        answers = answering_events(page, chat)
+        for how in ("submit", "retry", "example_select"):
+            self.settle(dependency(answers[how]), dependency(last_after(page, answers[how])), ready)
+        # ChatInterface would ask the button's value as a question.
+        let_go(page, "option_select")
+        for answer in (self._going_on(), self._editing()):
+            self.settle(answer, answer, opened)
+            chat.textbox.stop(None, cancels=[answer], **_QUIET)
+        page.load(trimmed, chat.saved_conversations, chat.saved_conversations, **_QUIET)
+        self.command_line.tie_up(chat, self.remembered, self._controls)
 
-    def _reply(
-        self,
-        message: str,
-        history: list[Bubble],
-        system_prompt: str,
-        temperature: float,
-        top_k: int,
-        top_p: float,
-        repetition_penalty: float,
-        max_tokens: int,
-        seed: int | None,
-        remembered: Conversation,
-        request: gr.Request,
-    ) -> Generator[Update, None, None]:
-        """Answer a question on the page: bubbles to show, and the conversation to remember."""
-        with told_to_the_page():
-            settings = SamplingSettings(temperature, top_k, top_p, repetition_penalty, max_tokens, seed)
-            conversation = asked(remembered, history, message, system_prompt)
-            # A generator can be stopped only where it yields, so not even this wait is silent.
-            while not self._loader.wait(0.1):
-                yield [], remembered
-            events = self._loader.loaded().engine.stream(conversation, settings, session=request.session_hash or "")
-            with closing(paced(replies(events), urgent=is_first_token)) as states:
-                for reply in states:
-                    memory = conversation.append(reply.message) if reply.begun else remembered
-                    yield drawn(reply), memory
+    def _going_on(self) -> Dependency:
+        """Let the button under an unfinished answer go on with it."""
+        chat = self.interface
+        going_on: Dependency = chat.chatbot.option_select(stoppable, None, chat.textbox, **_QUIET).then(
+            self._answering.go_on,
+            [chat.chatbot, *self._controls.inputs, self.remembered],
+            [chat.chatbot, self.remembered],
+            **_STREAMING,
+        )
+        return going_on
+
+    def _editing(self) -> Dependency:
+        """Let a message be edited: an answer stays as it is edited, a question is asked anew from there."""
+        chat = self.interface
+        question: gr.State = gr.State(None)
+        taken = chat.chatbot.edit(
+            self._answering.edit,
+            [chat.chatbot, self.remembered],
+            [chat.chatbot, self.remembered, question, chat.textbox],
+            **_STREAMING,
+        )
+        taken.failure(lambda shown: shown, chat.chatbot_state, chat.chatbot, **_QUIET)
+        asking: Dependency = taken.success(
+            self._answering.ask_anew,
+            [question, chat.chatbot, *self._controls.inputs, self.remembered, self._controls.prefill],
+            [chat.chatbot, self.remembered],
+            **_STREAMING,
+        )
+        return asking
+
+    def settle(self, answer: Dependency, end: Dependency, box: Callable[[], gr.Textbox]) -> None:
+        """Let the page be put in order once an answer has failed, or after the `end` of what follows it."""
+        chat = self.interface
+        chats = [chat.chatbot, chat.chatbot_state, chat.conversation_id, chat.saved_conversations]
+        shown = [chat.chatbot, self.remembered, chat.conversation_id, chat.saved_conversations]
+        answer.then(box, None, chat.textbox, **_QUIET).then(js="() => window.nanochat.focus()", **_QUIET)
+        end.then(settled, shown, chats, **_QUIET)
+        js = "(shown, ...others) => [window.nanochat.wasStopped() ? [] : shown, ...others]"
+        answer.failure(given_back, shown, [*chats, chat.textbox], js=js, **_QUIET)
 
 
 def _chatbot() -> TextChatbot:
@@ -132,7 +144,7 @@ def _chatbot() -> TextChatbot:
         container=False,
         elem_id="conversation",
         height="100%",
-        editable="user",
+        editable="all",
         buttons=["copy", "copy_all"],
         latex_delimiters=_LATEX,
         # Unknown tags would be kept as elements that show nothing.
@@ -159,48 +171,14 @@ def _textbox() -> gr.Textbox:
 
 
 def _validated(message: str) -> dict[str, Any]:
-    """Judge a question before it leaves the box, so that what is refused is still there to be mended."""
+    """Judge a question before it leaves the box, so that what is refused is still there to be mended.
+
+    A command is refused without a word: it goes another way, and the line below the box says what came of it.
+    """
+    if parse(message) is not None:
+        return cast(dict[str, Any], gr.validate(False, ""))
     try:
-        Conversation.from_messages([{"role": "user", "content": message}])
+        checked(message)
     except InvalidMessageError as error:
-        return cast(dict[str, Any], gr.validate(False, str(error).replace("Message 1", "Your message")))
+        return cast(dict[str, Any], gr.validate(False, str(error)))
     return cast(dict[str, Any], gr.validate(True, ""))
-
-
-def _answers(page: gr.Blocks, chat: gr.ChatInterface) -> dict[str, Dependency]:
-    """Return the events that run the chat function, by what starts them: submit, retry, edit, example_select …"""
-    answers = {}
-    for event in page.fns.values():
-        if chat.null_component in event.outputs:
-            first = event
-            while first.trigger_after is not None:
-                first = page.fns[first.trigger_after]
-            answers[first.targets[0][1]] = Dependency(None, cast(Any, event).get_config(), event._id, event.fn)
-    return answers
-
-
-def _stoppable() -> gr.Textbox:
-    return gr.Textbox(submit_btn=False, stop_btn=True)
-
-
-def _ready() -> gr.Textbox:
-    """Return the box as it was before; ChatInterface leaves it without its placeholder."""
-    return gr.Textbox(submit_btn=True, stop_btn=False, placeholder=PLACEHOLDER)
-
-
-def _marked(shown: list[Bubble]) -> Any:
-    """Say of an answer that it was stopped, or leave the chat as it is when it ended by itself."""
-    marked = marked_as_stopped(shown)
-    return gr.skip() if marked == shown else marked
-
-
-def _saved(shown: list[Bubble], index: int | None, saved: list[list[Bubble]] | None) -> tuple[int, list[list[Bubble]]]:
-    others = saved or []
-    if index is None or index >= len(others):
-        return 0, [shown, *others]
-    return index, [*others[:index], shown, *others[index + 1 :]]
-
-
-def _trimmed(saved: list[list[Bubble]] | None) -> list[list[Bubble]]:
-    """Forget the oldest chats: a browser's store is small, and a full one takes no new chat."""
-    return (saved or [])[:MOST_SAVED_CONVERSATIONS]

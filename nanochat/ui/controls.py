@@ -23,6 +23,8 @@ ABOUT = {
 }
 """Every setting in the order in which page, API and command line name them."""
 
+PREFILL_ABOUT = "The model goes on from these words of yours, in each answer. Left empty, it begins by itself."
+
 _STEPS = {"temperature": 0.05, "top_p": 0.01, "repetition_penalty": 0.05}
 
 
@@ -33,9 +35,14 @@ def sampling(values: dict[str, Any]) -> SamplingSettings:
 
 @dataclass(frozen=True, slots=True)
 class Controls:
-    """The page's controls in the order of `ABOUT`."""
+    """The page's controls in the order of `ABOUT`, and the field for the first words of an answer."""
 
     inputs: tuple[gr.components.Component, ...]
+    prefill: gr.components.Component
+
+    @property
+    def by_name(self) -> dict[str, gr.components.Component]:
+        return dict(zip(ABOUT, self.inputs, strict=True)) | {"prefill": self.prefill}
 
     @property
     def max_tokens(self) -> gr.components.Component:
@@ -49,9 +56,12 @@ def controls() -> Controls:
         drawn["system_prompt"] = gr.Textbox(
             label="System prompt", info=ABOUT["system_prompt"], lines=3, max_lines=8, placeholder="You are …"
         )
+        prefill = gr.Textbox(
+            label="Begin the answer with", info=PREFILL_ABOUT, lines=1, max_lines=4, placeholder="Once upon a time"
+        )
         drawn |= {name: _slider(name) for name in ("top_k", "top_p", "repetition_penalty")}
         drawn["seed"] = gr.Number(label="Seed", info=ABOUT["seed"], value=None)
-    return Controls(tuple(drawn[name] for name in ABOUT))
+    return Controls(tuple(drawn[name] for name in ABOUT), prefill)
 
 
 def _slider(name: str) -> gr.Slider:

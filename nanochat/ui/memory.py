@@ -19,8 +19,13 @@ def recalled(remembered: Conversation, shown: tuple[Message, ...]) -> tuple[Mess
     """Return the shown messages, each with the ids it is remembered by where it is still the same."""
     memories = iter([message for message in remembered.messages if message.role != "system"])
     return tuple(
-        memory if (memory := next(memories, None)) and _looks_like(memory, message) else message for message in shown
+        memory if (memory := next(memories, None)) and looks_like(memory, message) else message for message in shown
     )
+
+
+def looks_like(memory: Message, message: Message) -> bool:
+    """Say whether two messages show the same on the page."""
+    return memory.role == message.role and shown_parts(parts_of(memory)) == shown_parts(parts_of(message))
 
 
 def asked(remembered: Conversation, history: object, message: object, system_prompt: object) -> Conversation:
@@ -34,7 +39,3 @@ def with_system(conversation: Conversation, system_prompt: object) -> Conversati
     if not isinstance(system_prompt, str | None):
         raise InvalidMessageError("system_prompt must be text.")
     return conversation.with_system(system_prompt) if system_prompt and system_prompt.strip() else conversation
-
-
-def _looks_like(memory: Message, message: Message) -> bool:
-    return memory.role == message.role and shown_parts(parts_of(memory)) == shown_parts(parts_of(message))

@@ -22,6 +22,8 @@ def headline(reply: Reply) -> str:
         words.append(f"first after {_seconds(waited)}")
     if reply.done:
         words.append(ending(reply.done))
+    if reply.given:
+        words.append("continued" if reply.origin == "model" else "begun with your words")
     if reply.started:
         words.append(f"seed {reply.started.seed}")
         if reply.started.dropped_turns:
@@ -47,6 +49,11 @@ def details(reply: Reply) -> str:
         if reply.started.dropped_turns:
             turns = _count(reply.started.dropped_turns, "turn")
             lines.append(f"The oldest {turns} did not fit any more: the model answered without having read them.")
+    if reply.given:
+        there = f"The first {_count(reply.given, 'token')} of the answer"
+        lines.append(
+            f"{there} {'were there before' if reply.origin == 'model' else 'are your words'}: it goes on from them."
+        )
     if reply.done:
         done = reply.done
         lines.append(f"Read in {_seconds(done.prefill_seconds)}, written in {_seconds(done.decode_seconds)}.")
@@ -86,7 +93,7 @@ def _meter(reply: Reply) -> str:
 
 
 def _tokens(reply: Reply) -> int:
-    return reply.done.completion_tokens if reply.done else len(reply.ids)
+    return reply.done.completion_tokens if reply.done else len(reply.ids) - reply.given
 
 
 def _tokens_per_second(reply: Reply) -> float | None:

@@ -1,7 +1,8 @@
 """One reply as its reader sees it, folded from the engine's events.
 
 The engine says what happened; the page needs what there is by now: the text so far, the calculator's work, the numbers.
-A reply that is stopped halfway has no `Done`, so everything shown is kept here from the first token on.
+A reply that is stopped halfway has no `Done`, so everything shown is kept here from the first token on. A reply that
+goes on from an unfinished one, or from words of the user, is one message with what was there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from nanochat.chat.conversation import Message, Part
 from nanochat.chat.events import (
@@ -25,10 +27,15 @@ from nanochat.chat.events import (
     ToolResult,
 )
 
+Origin = Literal["model", "user"]
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What has come of one reply. The three moments are seconds of one clock; `waiting` is why nothing is said yet."""
+    """What has come of one reply. The three moments are seconds of one clock; `waiting` is why nothing is said yet.
+
+    `parts` and `ids` begin with what was `given` when the reply was asked for: so many ids, `origin` says whose.
+    """
 
     asked_at: float
     first_token_at: float | None = None
@@ -39,15 +46,18 @@ class Reply:
     started: Started | None = None
     gpu_used: GPUUsed | None = None
     done: Done | None = None
+    given: int = 0
+    origin: Origin = "model"
 
     @property
     def begun(self) -> bool:
-        return bool(self.ids) or self.done is not None
+        return len(self.ids) > self.given or self.done is not None
 
     @property
     def message(self) -> Message:
         """What is to be remembered if nothing more comes."""
-        return self.done.message if self.done else Message("assistant", content_of(self.parts), self.ids)
+        vocabulary = self.started.vocabulary if self.started else ""
+        return self.done.message if self.done else Message("assistant", content_of(self.parts), self.ids, vocabulary)
 
 
 def content_of(parts: tuple[Part, ...]) -> str | tuple[Part, ...]:
@@ -86,10 +96,21 @@ def after(reply: Reply, event: Event, now: float) -> Reply:
 
 
 def replies(
-    events: Generator[Event, None, None], clock: Callable[[], float] = time.monotonic
+    events: Generator[Event, None, None],
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    begun: Message | None = None,
+    origin: Origin = "model",
 ) -> Generator[Reply, None, None]:
-    """Yield the reply as it stands after each event. Closing this generator closes the events'."""
+    """Yield the reply as it stands after each event. Closing this generator closes the events'.
+
+    `begun` is what the answer begins with and the events go on from, its ids included; `origin` is whose words these
+    are.
+    """
     reply = Reply(asked_at=clock())
+    if begun is not None:
+        ids = begun.ids or ()
+        reply = replace(reply, parts=parts_of(begun), ids=ids, given=len(ids), origin=origin)
     with closing(events):
         for event in events:
             reply = after(reply, event, clock())
@@ -98,7 +119,7 @@ def replies(
 
 def is_first_token(reply: Reply) -> bool:
     """Whether this is the state that a reader waits for most."""
-    return len(reply.ids) == 1 and reply.done is None
+    return len(reply.ids) == reply.given + 1 and reply.done is None
 
 
 def _with_text(parts: tuple[Part, ...], text: str) -> tuple[Part, ...]:

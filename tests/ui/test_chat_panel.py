@@ -14,13 +14,13 @@ from nanochat.chat.sampling import SamplingSettings
 from nanochat.chat.template import ChatTemplate
 from nanochat.errors import BusyError, CheckpointError
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
-from nanochat.ui import chat_panel
+from nanochat.ui import chat_panel, settling
 from nanochat.ui.bubbles import read
 from nanochat.ui.chat_panel import ChatPanel
 from nanochat.ui.controls import controls
 from nanochat.ui.guards import GuardedBlocks
-from nanochat.ui.loading import ModelLoader
 from nanochat.ui.memory import NOTHING
+from nanochat.ui.models import Models
 from nanochat.ui.page import build
 from nanochat.ui.served import ServedModel
 from tests.ui.awaiting import built
@@ -31,13 +31,14 @@ REQUEST = SimpleNamespace(session_hash="somebody")
 SETTINGS = ("", 0.8, 20, 0.9, 1.1, 12, 7)
 
 
-def loader_of(engine: object) -> ModelLoader[ServedModel]:
-    loader = ModelLoader(lambda progress: ServedModel(engine, None, checkpoint("tiny"), facts("tiny")))  # type: ignore[arg-type]
+def loader_of(engine: object) -> Models[ServedModel]:
+    served = ServedModel(engine, None, checkpoint("tiny"), facts("tiny"))  # type: ignore[arg-type]
+    loader = Models({"tiny": lambda progress, make_room: served})
     loader.load_here()
     return loader
 
 
-def panel_over(loader: ModelLoader[ServedModel]) -> ChatPanel:
+def panel_over(loader: Models[ServedModel]) -> ChatPanel:
     def draw() -> ChatPanel:
         with GuardedBlocks(analytics_enabled=False):
             return ChatPanel(loader, controls())
@@ -150,10 +151,10 @@ def test_stopping_closes_the_engine() -> None:
 
 
 def test_a_model_that_cannot_be_loaded_is_told() -> None:
-    def load(progress: object) -> ServedModel:
+    def load(progress: object, make_room: object) -> ServedModel:
         raise CheckpointError("The Hub refused.")
 
-    loader: ModelLoader[ServedModel] = ModelLoader(load)
+    loader: Models[ServedModel] = Models({"tiny": load})
     loader.load_here()
     with pytest.raises(gr.Error, match="The Hub refused"):
         ask(panel_over(loader), "Hello", [], NOTHING)
@@ -180,23 +181,23 @@ def test_saved_chats_are_found_again_after_a_restart() -> None:
 
 def test_a_chat_is_saved_once() -> None:
     chat, other = [{"role": "user", "content": "a"}], [{"role": "user", "content": "b"}]
-    index, saved = chat_panel._saved(chat, None, [other])
+    index, saved = settling.with_saved(chat, None, [other])
     assert (index, saved) == (0, [chat, other])
-    assert chat_panel._saved(other, index, saved) == (0, [other, other])
-    assert chat_panel._saved(chat, 7, [other]) == (0, [chat, other])
+    assert settling.with_saved(other, index, saved) == (0, [other, other])
+    assert settling.with_saved(chat, 7, [other]) == (0, [chat, other])
 
 
 def test_the_oldest_of_many_saved_chats_are_forgotten() -> None:
     saved = [[{"role": "user", "content": str(place)}] for place in range(60)]
-    assert chat_panel._trimmed(saved) == saved[: chat_panel.MOST_SAVED_CONVERSATIONS]
-    assert chat_panel._trimmed(None) == []
+    assert settling.trimmed(saved) == saved[: settling.MOST_SAVED_CONVERSATIONS]
+    assert settling.trimmed(None) == []
 
 
 def test_every_way_to_an_answer_can_be_stopped() -> None:
     """ChatInterface stops submit, retry and examples; the answer to an edited question went on to its end."""
     page = built(lambda: build(loader_of(ScriptedEngine())))
     stopped = {index for event in page.fns.values() for index in event.get_config()["cancels"]}
-    runs = [event for event in page.fns.values() if str(event.name).startswith("_submit_fn")]
+    runs = [event for event in page.fns.values() if event.name in ("_submit_fn", "ask_anew", "go_on")]
     assert {_beginning(page, run) for run in runs if run._id in stopped} >= {
         "submit",
         "retry",
