@@ -1,36 +1,35 @@
 """The loaded model beside the chat: what it is and how it works, drawn and counted from its own weights.
 
-The words stand in model_card.html; every number in them comes from the model that is loaded.
+The words stand in model_card.html and in the folder `walk`; every number in them comes from the model that is loaded.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from nanochat.model.facts import ModelFacts
+from nanochat.chat.engine import LocalEngine
+from nanochat.lens.observed import ObservedEngine
+from nanochat.model.cache import SlotCache
 from nanochat.model.source import EMBEDDED
 from nanochat.ui.amounts import short, size
+from nanochat.ui.comparison import comparison_html
 from nanochat.ui.drawing import drawing
+from nanochat.ui.inspector_tokens import text_html
+from nanochat.ui.parameter_tree import tree, tree_html
+from nanochat.ui.plan import Plan, sentence_of
 from nanochat.ui.served import ServedModel
+from nanochat.ui.walk import walk_html
 
 _WORDS = Path(__file__).with_suffix(".html")
-
-_ADDITIONS = {
-    "value embeddings": "Some layers look up a second row by the token and mix it into what attention fetches.",
-    "sliding windows": "Some layers look back only a short way, which costs less; the others see everything.",
-    "residual mixes": "Each block weighs the stream against the embedding it began with, by two learned numbers.",
-    "smear": "A little of the token before is mixed into each embedding.",
-    "backout": "Near the end, a share of the stream as it was halfway is taken out again.",
-}
+_SHOWN_DIGITS = 12
 
 
 def card(served: ServedModel) -> dict[str, Any]:
     """Return the same facts for programs."""
-    facts, checkpoint = served.facts, served.checkpoint
+    facts, checkpoint, cache = served.facts, served.checkpoint, slots_of(served)
     return {
         "source": checkpoint.source,
         "revision": checkpoint.revision,
@@ -40,6 +39,8 @@ def card(served: ServedModel) -> dict[str, Any]:
         "size_bytes": facts.size_bytes,
         "flops_a_token": facts.flops_a_token(0),
         "flops_a_token_at_full_context": facts.flops_a_token(facts.context_tokens - 1),
+        "slots": len(cache.slots) if cache else None,
+        "slots_bytes": cache.size_bytes if cache else None,
         **asdict(facts),
         "config": checkpoint.model.config.to_diff_dict(),
     }
@@ -47,29 +48,41 @@ def card(served: ServedModel) -> dict[str, Any]:
 
 def card_html(served: ServedModel) -> str:
     """Return the panel for readers."""
-    facts, config = served.facts, served.checkpoint.model.config
-    cap = config.final_logit_softcapping
-    shared = "each with keys and values of its own"
-    if facts.kv_heads < facts.heads:
-        shared = f"they share {facts.kv_heads} sets of keys and values"
-    values = {
-        **_amounts(facts),
-        **{part.name: f"{short(part.parameters)} parameters" for part in facts.whole.parts},
-        "device": str(served.checkpoint.model.device),
-        "heads": f"{facts.heads}",
-        "kv_heads": shared,
-        "hidden": f"{facts.hidden_size:,}",
-        "intermediate": f"{facts.intermediate_size:,}",
-        "layers": f"{len(facts.layers)}",
-        "vocabulary": f"{facts.vocabulary:,}",
-        "softcap": f"They are bent so that none leaves the range of ±{cap:g} (softcap)." if cap else "",
+    plan = plan_of(served)
+    values = {**_amounts(plan), "device": str(served.checkpoint.model.device)}
+    # These are markup of our own; whatever else comes from a model is text.
+    markup = {
+        "slots": _slots(served),
+        "drawing": drawing(plan.facts, plan.config.final_logit_softcapping),
+        "walk": walk_html(plan),
+        "comparison": comparison_html(plan),
+        "tree": tree_html(tree(plan.facts.tensors)),
+        "origin": _origin(served),
     }
-    # Only these two are markup of our own; whatever else comes from a model is text.
-    markup = {"drawing": drawing(facts, cap), "additions": _additions(facts), "origin": _origin(served)}
-    return Template(_WORDS.read_text()).substitute({name: escape(text) for name, text in values.items()} | markup)
+    return Template(_WORDS.read_text()).substitute({name: text_html(text) for name, text in values.items()} | markup)
 
 
-def _amounts(facts: ModelFacts) -> dict[str, str]:
+def plan_of(served: ServedModel) -> Plan:
+    """Gather what the card is drawn from."""
+    facts, cache = served.facts, slots_of(served)
+    kept = cache.size_bytes // (len(cache.slots) * cache.context) if cache else facts.kv_bytes_a_token
+    return Plan(
+        facts,
+        served.checkpoint.model.config,
+        sentence_of(served.template),
+        control_tokens=len(served.template.control.all),
+        kv_bytes_a_token=kept,
+    )
+
+
+def slots_of(served: ServedModel) -> SlotCache | None:
+    """Return where keys and values of all conversations lie; None where that is not in this process."""
+    engine = served.engine.engine if isinstance(served.engine, ObservedEngine) else served.engine
+    return engine.cache if isinstance(engine, LocalEngine) else None
+
+
+def _amounts(plan: Plan) -> dict[str, str]:
+    facts, kept = plan.facts, plan.kv_bytes_a_token
     flops = facts.flops_a_token(0)
     return {
         "parameters": short(facts.parameters),
@@ -78,17 +91,21 @@ def _amounts(facts: ModelFacts) -> dict[str, str]:
         "bytes_exact": f"{facts.size_bytes:,}",
         "flops": short(flops),
         "flops_exact": f"{flops:,}",
-        "kv": size(facts.kv_bytes_a_token),
-        "kv_exact": f"{facts.kv_bytes_a_token:,}",
+        "kv": size(kept),
+        "kv_exact": f"{kept:,}",
         "context": f"{facts.context_tokens:,}",
         "dtype": facts.dtype,
     }
 
 
-def _additions(facts: ModelFacts) -> str:
-    return "".join(
-        f"<li><h3>{escape(name.capitalize())}</h3><p>{escape(_ADDITIONS[name])}</p></li>" for name in facts.additions
-    )
+def _slots(served: ServedModel) -> str:
+    """Say what all conversations may take together, where that is known."""
+    cache = slots_of(served)
+    if cache is None:
+        return ""
+    count = "1 conversation" if len(cache.slots) == 1 else f"{len(cache.slots)} conversations"
+    amount = f'<dd title="{cache.size_bytes:,} bytes of keys and values">{size(cache.size_bytes)}</dd>'
+    return f'<div class="wide"><dt>Memory for {count} when full</dt>{amount}</div>'
 
 
 def _origin(served: ServedModel) -> str:
@@ -96,5 +113,9 @@ def _origin(served: ServedModel) -> str:
     checkpoint = served.checkpoint
     name = "the folder in this repository" if checkpoint.source == EMBEDDED else checkpoint.source
     revision = f", revision {checkpoint.revision}" if checkpoint.revision else ""
-    where = escape(f"Loaded from {name}{revision}.")
-    return f"{where} SHA-256 of the weights: <code>{escape(checkpoint.checksum)}</code>"
+    where, checksum = text_html(f"Loaded from {name}{revision}."), text_html(checkpoint.checksum)
+    return (
+        f'{where} SHA-256 of the weights: <code title="{checksum}">{checksum[:_SHOWN_DIGITS]}…</code> '
+        f'<button type="button" class="copy" data-copy="{checksum}" aria-label="Copy the SHA-256 of the weights">Copy'
+        "</button>"
+    )

@@ -56,6 +56,21 @@ def plus(x: float, y: float) -> str:
     )
 
 
+def vector(x: float, y: float, width: float, style: str = "vector", count: int = 12) -> str:
+    """Return a row of numbers: a box with a mark between neighbours."""
+    marks = "".join(line([(x + width * cell / count, y), (x + width * cell / count, y + 12)], "mark")
+                    for cell in range(1, count))  # fmt: skip
+    return box(x, y, width, 12, style, 2) + marks
+
+
+def bars(x: float, base: float, heights: Iterable[float], style: str, pitch: float = 14) -> str:
+    """Return a bar for each height, above the base line or, where it is negative, below it."""
+    return "".join(
+        box(x + pitch * place, base - max(0.0, height), pitch * 0.72, max(0.8, abs(height)), style, 1)
+        for place, height in enumerate(heights)
+    )
+
+
 def _points(points: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
 
