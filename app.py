@@ -6,9 +6,8 @@ import torch
 
 from nanochat.chat.zerogpu import GPULender
 from nanochat.settings import Settings
-from nanochat.ui.loading import ModelLoader
 from nanochat.ui.page import build, launch_options
-from nanochat.ui.serving import serve
+from nanochat.ui.serving import offered
 
 
 def main() -> None:
@@ -16,10 +15,10 @@ def main() -> None:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     lender = GPULender()
-    loader = ModelLoader(lambda progress: serve(settings, lender, progress))
+    models = offered(settings, lender)
     # ZeroGPU finds the weights of its workers in the main thread, before the launch.
-    (loader.load_here if lender.lends else loader.start)()
-    page = build(loader).queue(max_size=settings.slots + settings.queue, api_open=False)
+    (models.load_here if lender.lends else models.start)()
+    page = build(models).queue(max_size=settings.slots + settings.queue, api_open=False)
     page.launch(**launch_options())
 
 

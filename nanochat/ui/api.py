@@ -18,12 +18,12 @@ from nanochat.chat.conversation import MAX_TOTAL_CHARACTERS, Conversation
 from nanochat.chat.sampling import SamplingSettings
 from nanochat.errors import InvalidMessageError
 from nanochat.ui.controls import ABOUT, DEFAULTS
-from nanochat.ui.guards import told_to_the_caller
+from nanochat.ui.guards import session_of, told_to_the_caller
 from nanochat.ui.inspector_records import inspection
 from nanochat.ui.inspector_views import observed
-from nanochat.ui.loading import ModelLoader
 from nanochat.ui.memory import NOTHING, with_system
 from nanochat.ui.model_card import card
+from nanochat.ui.models import Models
 from nanochat.ui.pace import paced
 from nanochat.ui.records import generation
 from nanochat.ui.reply import is_first_token, replies
@@ -53,13 +53,14 @@ _SCHEMAS: Mapping[str, JSON] = {
     "repetition_penalty": {"type": "number"},
     "max_tokens": {"type": "integer"},
     "seed": {"oneOf": [{"type": "null"}, {"type": "integer"}]},
+    "model": {"type": "string", "additional_description": "Its name where the page offers several; else the first."},
 }
 
 
 class Endpoints:
     """The functions behind the endpoints; their docstrings are shown on the page that documents the API."""
 
-    def __init__(self, loader: ModelLoader[ServedModel]) -> None:
+    def __init__(self, loader: Models[ServedModel]) -> None:
         self._loader = loader
 
     def chat(
@@ -72,6 +73,7 @@ class Endpoints:
         repetition_penalty: float = DEFAULTS.repetition_penalty,
         max_tokens: int = DEFAULTS.max_tokens,
         seed: int | None = None,
+        model: str = "",
         remembered: Conversation = NOTHING,
         request: gr.Request | None = None,
     ) -> Generator[tuple[str, Conversation], None, None]:
@@ -82,9 +84,10 @@ class Endpoints:
             settings = SamplingSettings(temperature, top_k, top_p, repetition_penalty, max_tokens, seed)
             turns = [turn for turn in remembered.messages if turn.role != "system"]
             asked = Conversation.from_messages([*turns, {"role": "user", "content": message}])
+            session = session_of(request)
+            engine = self._loader.loaded(session, model).engine
             conversation = with_system(asked, system_prompt)
-            engine = self._loader.loaded().engine
-            states = replies(engine.stream(conversation, settings, session=_session(request)))
+            states = replies(engine.stream(conversation, settings, session=session))
             for reply in paced(states, urgent=is_first_token):
                 yield reply.message.text, conversation.append(reply.message) if reply.begun else remembered
 
@@ -98,6 +101,7 @@ class Endpoints:
         repetition_penalty: float = DEFAULTS.repetition_penalty,
         max_tokens: int = DEFAULTS.max_tokens,
         seed: int | None = None,
+        model: str = "",
         request: gr.Request | None = None,
     ) -> Generator[JSON, None, None]:
         """Answer a list of messages; nothing is remembered. A last message of the assistant is continued. The result
@@ -107,23 +111,20 @@ class Endpoints:
         with told_to_the_caller():
             settings = SamplingSettings(temperature, top_k, top_p, repetition_penalty, max_tokens, seed)
             conversation = with_system(Conversation.from_messages(messages), system_prompt)
-            engine = self._loader.loaded().engine
-            yield from generation(engine.stream(conversation, settings, session=_session(request)))
+            engine = self._loader.loaded(session_of(request), model).engine
+            yield from generation(engine.stream(conversation, settings, session=session_of(request)))
 
-    def tokenize(self, text: str | list[JSON]) -> JSON:
+    def tokenize(self, text: str | list[JSON], model: str = "", request: gr.Request | None = None) -> JSON:
         """Return the tokens of a text, or of messages as they are sent to the model: ids, tokens (each with id and
         text) and count. A text never becomes a control token, whatever it spells.
         """
         with told_to_the_caller():
-            if not isinstance(text, str):
-                conversation = Conversation.from_messages(text)
-                ids = self._loader.loaded().template.prompt(conversation)
-            else:
-                ids = self._loader.loaded().template.encode(_checked_text(text))
-            name = self._loader.loaded().template.token_name
+            read = _checked_text(text) if isinstance(text, str) else Conversation.from_messages(text)
+            template = self._loader.loaded(session_of(request), model).template
+            ids = template.encode(read) if isinstance(read, str) else template.prompt(read)
             return {
                 "ids": ids,
-                "tokens": [{"id": token_id, "text": name(token_id)} for token_id in ids],
+                "tokens": [{"id": token_id, "text": template.token_name(token_id)} for token_id in ids],
                 "count": len(ids),
             }
 
@@ -138,6 +139,8 @@ class Endpoints:
         top_k: int = DEFAULTS.top_k,
         top_p: float = DEFAULTS.top_p,
         repetition_penalty: float = DEFAULTS.repetition_penalty,
+        model: str = "",
+        request: gr.Request | None = None,
     ) -> JSON:
         """Look into the model where it chose a token of messages as they are sent to it: candidates before and after
         the settings, the best guesses after each layer, attention, neurons, and the arithmetic of one layer and head.
@@ -145,17 +148,17 @@ class Endpoints:
         with told_to_the_caller():
             settings = SamplingSettings(temperature, top_k, top_p, repetition_penalty)
             conversation = with_system(Conversation.from_messages(messages), system_prompt)
-            served = self._loader.loaded()
+            served = self._loader.loaded(session_of(request), model)
             lens = observed(served).lens
             return inspection(conversation, position, settings, lens, served.template, layer=layer, head=head)
 
-    def model_card(self) -> JSON:
+    def model_card(self, model: str = "", request: gr.Request | None = None) -> JSON:
         """Return the loaded model: where it comes from, its sizes, and what was counted from its weights."""
         with told_to_the_caller():
-            return card(self._loader.loaded())
+            return card(self._loader.loaded(session_of(request), model))
 
 
-def add_endpoints(loader: ModelLoader[ServedModel]) -> None:
+def add_endpoints(loader: Models[ServedModel]) -> None:
     """Give the page around the caller its API."""
     endpoints = Endpoints(loader)
     remembered = gr.State(NOTHING)
@@ -181,10 +184,6 @@ def _parameters(function: Callable[..., Any], *hidden: str) -> list[Api]:
         for name, parameter in inspect.signature(function).parameters.items()
         if name not in (*hidden, "request")
     ]
-
-
-def _session(request: gr.Request | None) -> str:
-    return (request.session_hash if request else None) or ""
 
 
 def _checked_text(text: str) -> str:

@@ -7,6 +7,7 @@ what `/generate` takes, which reads `role` and `content` and nothing else.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from nanochat.chat.conversation import Conversation, Message
 from nanochat.ui.bubbles import read
@@ -28,10 +29,10 @@ def as_markdown(messages: tuple[Message, ...]) -> str:
     return "\n\n".join(f"## {_NAMES[message.role]}\n\n{_markdown(message)}" for message in messages) + "\n"
 
 
-def as_json(messages: tuple[Message, ...], model: str) -> str:
-    """Return an object with the model's name and the messages, answers with their ids."""
+def as_json(messages: tuple[Message, ...], model: str, wrote: Callable[[Message], bool]) -> str:
+    """Return an object with the model's name and the messages, with their ids those that it `wrote`."""
     records = [
-        message_record(message) | ({} if message.ids is None else {"ids": list(message.ids)}) for message in messages
+        message_record(message) | ({"ids": list(message.ids or ())} if wrote(message) else {}) for message in messages
     ]
     return json.dumps({"model": model, "messages": records}, indent=2, ensure_ascii=False) + "\n"
 

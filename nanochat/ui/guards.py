@@ -46,6 +46,11 @@ def refusal(words: str) -> gr.Error:
     return gr.Error(words, title="nanochat", print_exception=False)
 
 
+def session_of(request: gr.Request | None) -> str:
+    """Return what tells one visitor from another, for as long as the page is open; empty where nobody asks."""
+    return (request.session_hash if request else None) or ""
+
+
 class StubFree(ComponentMeta):
     """Makes components without writing a .pyi file beside this module, as Gradio does for each new class."""
 

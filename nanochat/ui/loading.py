@@ -36,6 +36,11 @@ class Failed:
     final: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The model made room for another one; whoever asks for it has it loaded again."""
+
+
 class ModelLoader(Generic[Loaded]):
     """Loads one model, once, unless it fails and is asked for again. Safe to use from many threads."""
 
@@ -44,7 +49,7 @@ class ModelLoader(Generic[Loaded]):
         self._lock = threading.Lock()
         self._settled = threading.Event()
         self._running = self._final = False
-        self.status: Loading | Failed | Loaded = Loading()
+        self.status: Loading | Failed | Dropped | Loaded = Loading()
 
     def start(self) -> None:
         """Load beside the caller; does nothing while loading or when the model is there."""
@@ -61,6 +66,13 @@ class ModelLoader(Generic[Loaded]):
         self._running = self._final = True
         self._run()
 
+    def drop(self) -> None:
+        """Let go of the model, if it is there; its memory is free once nobody uses it any more."""
+        with self._lock:
+            if not isinstance(self.status, Loading | Failed):
+                self._settled.clear()
+                self.status = Dropped()
+
     def wait(self, seconds: float) -> bool:
         """Wait at most so long; return whether loading is over, well or badly."""
         return self._settled.wait(seconds)
@@ -71,12 +83,13 @@ class ModelLoader(Generic[Loaded]):
         status = self.status
         if isinstance(status, Failed):
             raise CheckpointError(status.reason)
-        if isinstance(status, Loading):
+        if isinstance(status, Loading | Dropped):
             raise CheckpointError("The model is being loaded once more: try again in a moment.")
         return status
 
     def _startable(self) -> bool:
-        return isinstance(self.status, Loading) or (isinstance(self.status, Failed) and not self.status.final)
+        status = self.status
+        return isinstance(status, Loading | Dropped) or (isinstance(status, Failed) and not status.final)
 
     def _run(self) -> None:
         outcome: Failed | Loaded = Failed(_UNEXPECTED, self._final)

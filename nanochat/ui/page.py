@@ -1,7 +1,7 @@
 """The page: the chat in the middle, the saved chats to its left, settings and the model to its right.
 
-`build` draws it over a loader, so the page is there before the model is: a line at the top says how far the model has
-come, and is replaced by the model's name.
+`build` draws it over models that need not be loaded yet: a line at the top says how far the model has come, and is
+replaced by the model's name.
 """
 
 from __future__ import annotations
@@ -18,27 +18,23 @@ from nanochat.ui.bubbles import Bubble
 from nanochat.ui.chat_panel import ChatPanel
 from nanochat.ui.controls import controls
 from nanochat.ui.export import as_json, as_markdown, shown_conversation
-from nanochat.ui.guards import GuardedBlocks, told_to_the_page
+from nanochat.ui.guards import GuardedBlocks, session_of, told_to_the_page
 from nanochat.ui.inspector import Inspector
 from nanochat.ui.inspector_replay import ReplayButtons
-from nanochat.ui.loading import Failed, Loading, ModelLoader
 from nanochat.ui.middleware import BodyLimit, BrowserRules
-from nanochat.ui.model_card import card_html
+from nanochat.ui.model_line import ModelLine
+from nanochat.ui.models import Models
 from nanochat.ui.served import ServedModel
-from nanochat.ui.status import status_html
 from nanochat.ui.theme import theme
 
 FOLDER = Path(__file__).parent
-POLL_SECONDS = 0.5
 
 
-def build(loader: ModelLoader[ServedModel]) -> gr.Blocks:
+def build(loader: Models[ServedModel]) -> gr.Blocks:
     """Return the page; `launch_options` are what it needs to be launched with."""
     page: gr.Blocks
     with GuardedBlocks(title="nanochat", fill_height=True, fill_width=True, analytics_enabled=False) as page:
-        with gr.Row(elem_id="top"):
-            status = gr.HTML(status_html(loader.status), elem_id="status", padding=False)
-            retry = gr.Button("Try again", visible=False, size="sm", elem_id="load-again")
+        line = ModelLine(loader)
         with gr.Row(elem_id="desk", equal_height=False):
             middle, side = gr.Column(scale=7, elem_id="chat"), gr.Column(scale=3, min_width=320, elem_id="side")
         with side, gr.Tabs():
@@ -52,7 +48,7 @@ def build(loader: ModelLoader[ServedModel]) -> gr.Blocks:
                 replay = ReplayButtons(loader)
         with middle:
             panel = ChatPanel(loader, settings)
-        _watch_loading(page, loader, status, retry, model)
+        line.tie_up(page, model)
         _wire_exports(loader, panel, buttons)
         panel.tie_up(page)
         inspector.tie_up(panel, settings, inside_tab, [settings_tab, model_tab])
@@ -65,7 +61,7 @@ def launch_options() -> dict[str, Any]:
     """Return what Gradio takes only at launch: looks, limits and the middleware."""
     return {
         "theme": theme(),
-        "css_paths": [FOLDER / "style.css", FOLDER / "inspector.css"],
+        "css_paths": [FOLDER / name for name in ("style.css", "inspector.css", "model_card.css")],
         "js": (FOLDER / "page.js").read_text(),
         "app_kwargs": {"middleware": [Middleware(BrowserRules), Middleware(BodyLimit)]},
         "footer_links": ["api"],
@@ -81,38 +77,12 @@ def launch_options() -> dict[str, Any]:
     }
 
 
-def _watch_loading(
-    page: gr.Blocks, loader: ModelLoader[ServedModel], status: gr.HTML, retry: gr.Button, model: gr.HTML
-) -> None:
-    """Keep the status line and the model card true: at the opening of the page, and while the model is on its way."""
-    quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    clock = gr.Timer(POLL_SECONDS)
-
-    def look() -> tuple[str, Any, Any, Any]:
-        now = loader.status
-        return (
-            status_html(now),
-            gr.Button(visible=isinstance(now, Failed) and not now.final),
-            gr.Timer(active=isinstance(now, Loading)),
-            gr.skip() if isinstance(now, Loading | Failed) else card_html(now),
-        )
-
-    def again() -> Any:
-        loader.start()
-        return gr.Timer(active=True)
-
-    outputs = [status, retry, clock, model]
-    page.load(look, None, outputs, **quiet)
-    clock.tick(look, None, outputs, **quiet)
-    retry.click(again, None, clock, **quiet)
-
-
 def _export_buttons() -> tuple[gr.Button, gr.Button]:
     with gr.Row(elem_id="export"):
         return gr.Button("Save as Markdown", size="sm"), gr.Button("Save as JSON", size="sm")
 
 
-def _wire_exports(loader: ModelLoader[ServedModel], panel: ChatPanel, buttons: tuple[gr.Button, gr.Button]) -> None:
+def _wire_exports(loader: Models[ServedModel], panel: ChatPanel, buttons: tuple[gr.Button, gr.Button]) -> None:
     """Let each button hand the chat to the browser, which saves it: nothing of it is left on the server."""
     quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
     carried = gr.Textbox(visible=False)
@@ -121,9 +91,10 @@ def _wire_exports(loader: ModelLoader[ServedModel], panel: ChatPanel, buttons: t
         with told_to_the_page():
             return as_markdown(shown_conversation(remembered, history))
 
-    def json(history: list[Bubble], remembered: Conversation) -> str:
+    def json(history: list[Bubble], remembered: Conversation, request: gr.Request) -> str:
         with told_to_the_page():
-            return as_json(shown_conversation(remembered, history), loader.loaded().checkpoint.source)
+            model = loader.loaded(session_of(request))
+            return as_json(shown_conversation(remembered, history), model.checkpoint.source, model.template.wrote)
 
     for button, function, name in zip(buttons, (markdown, json), ("chat.md", "chat.json"), strict=True):
         button.click(function, [panel.interface.chatbot, panel.remembered], carried, **quiet).success(

@@ -6,11 +6,11 @@ from html import escape
 
 from nanochat.model.source import EMBEDDED
 from nanochat.ui.amounts import short
-from nanochat.ui.loading import Failed, Loading
+from nanochat.ui.loading import Dropped, Failed, Loading
 from nanochat.ui.served import ServedModel
 
 
-def status_html(status: Loading | Failed | ServedModel) -> str:
+def status_html(status: Loading | Failed | Dropped | ServedModel) -> str:
     """Return the line as HTML."""
     if isinstance(status, Loading):
         percent = round(100 * status.share)
@@ -22,6 +22,10 @@ def status_html(status: Loading | Failed | ServedModel) -> str:
     if isinstance(status, Failed):
         remedy = " Restart the Space to try again." if status.final else ""
         return _line("failed", f'<span role="alert">{escape(status.reason + remedy)}</span>')
+    if isinstance(status, Dropped):
+        return _line(
+            "dropped", '<span role="status">It made room for another model: your message loads it again.</span>'
+        )
     name = "the embedded model" if status.checkpoint.source == EMBEDDED else status.checkpoint.source
     return _line("ready", f"<span>{escape(name)} · {short(status.facts.parameters)} parameters</span>")
 

@@ -12,6 +12,15 @@ from tests.ui.test_memory import REMEMBERED, TURNS, shown
 MESSAGES = shown_conversation(REMEMBERED, shown(*TURNS))
 
 
+def remembered(message: Message) -> bool:
+    return message.ids is not None
+
+
+def test_ids_of_another_model_than_the_one_that_is_named_are_left_out() -> None:
+    record = json.loads(as_json(MESSAGES, "another", lambda message: False))
+    assert not any("ids" in message for message in record["messages"])
+
+
 def test_what_is_shown_is_taken_with_the_ids_it_is_remembered_by() -> None:
     assert REMEMBERED.messages == MESSAGES
 
@@ -21,7 +30,7 @@ def test_an_undone_turn_is_not_taken_along() -> None:
 
 
 def test_json_holds_ids_and_is_taken_back_by_the_api() -> None:
-    record = json.loads(as_json(MESSAGES, "embedded"))
+    record = json.loads(as_json(MESSAGES, "embedded", remembered))
     assert record["model"] == "embedded"
     assert record["messages"][2]["ids"] == [10, 11, 12]
     again = Conversation.from_messages(record["messages"])
@@ -41,7 +50,7 @@ def test_markdown_has_a_section_for_each_message_and_quotes_the_calculator() -> 
 def test_code_and_other_alphabets_survive() -> None:
     message = Message("assistant", "```python\n    x = 1\n```\n日本語 🦊")
     assert message.text in as_markdown((message,))
-    assert "日本語 🦊" in as_json((message,), "m")
+    assert "日本語 🦊" in as_json((message,), "m", remembered)
 
 
 def test_nothing_but_the_calculation_is_a_message_too() -> None:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from nanochat.errors import CheckpointError
-from nanochat.ui.loading import Failed, Loading, ModelLoader, Progress
+from nanochat.ui.loading import Dropped, Failed, Loading, ModelLoader, Progress
 
 
 def test_starting_returns_at_once_and_progress_is_told() -> None:
@@ -80,3 +80,39 @@ def test_loading_here_happens_in_the_calling_thread() -> None:
     loader = ModelLoader(lambda progress: threading.current_thread())
     loader.load_here()
     assert loader.status is threading.current_thread()
+
+
+def test_what_the_main_thread_could_not_load_is_not_tried_again() -> None:
+    """On ZeroGPU a later load, on another thread, would be there and never answer."""
+    loads = []
+
+    def load(progress: Progress) -> str:
+        loads.append(True)
+        raise CheckpointError("The Hub refused.")
+
+    loader = ModelLoader(load)
+    loader.load_here()
+    assert loader.status == Failed("The Hub refused.", final=True)
+    loader.start()
+    assert loads == [True]
+    assert loader.wait(0)
+
+
+def test_a_dropped_model_is_let_go_and_loaded_again_when_it_is_wanted() -> None:
+    loads = []
+
+    def load(progress: Progress) -> str:
+        loads.append(True)
+        return "model"
+
+    loader = ModelLoader(load)
+    loader.drop()
+    assert loader.status == Loading()
+    loader.start()
+    loader.loaded()
+    loader.drop()
+    assert loader.status == Dropped()
+    assert not loader.wait(0)
+    loader.start()
+    assert loader.loaded() == "model"
+    assert len(loads) == 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nanochat.ui.loading import Failed, Loading
+from nanochat.ui.loading import Dropped, Failed, Loading
 from nanochat.ui.status import status_html
 from tests.ui.test_model_card import served
 
@@ -26,3 +26,7 @@ def test_a_failure_that_stays_says_what_helps() -> None:
 def test_a_loaded_model_is_named_with_its_size() -> None:
     assert "the embedded model · " in status_html(served("grouped"))
     assert "karpathy/nanochat-d32 · " in status_html(served("deep", source="karpathy/nanochat-d32"))
+
+
+def test_a_model_that_made_room_says_how_it_comes_back() -> None:
+    assert "your message loads it again" in status_html(Dropped())
