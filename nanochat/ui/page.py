@@ -42,7 +42,8 @@ def build(loader: Models[ServedModel]) -> gr.Blocks:
                 settings = controls()
                 buttons = _export_buttons()
             with gr.Tab("Model", id="model") as model_tab:
-                model = gr.HTML(elem_id="model-card", padding=False)
+                script = (FOLDER / "model_card.js").read_text()
+                model = gr.HTML(elem_id="model-card", js_on_load=script, padding=False)
             with gr.Tab("Inside", id="inside") as inside_tab:
                 inspector = Inspector(loader)
                 replay = ReplayButtons(loader)
