@@ -37,7 +37,7 @@ def invented_word(random: Random, words: Sequence[str]) -> str:
 def echoes(random: Random, words: list[str], sentences: Iterator[str]) -> Iterator[Dialogue]:
     """Yield requests to say something again: invented and common words, rows of words, short sentences."""
     short = [sentence for sentence in sentences if len(sentence.split()) <= 7 and is_gentle(sentence)]
-    for kind in deck(random, ("told", "told", "word", "row", "sentence")):
+    for kind in deck(random, ("told", "told", "word", "row", "row", "sentence")):
         yield dialogue(*(_echo(random, kind, words, short) for _ in range(random.choice((1, 1, 2)))))
 
 
@@ -61,7 +61,8 @@ def _shouted(text: str) -> str:
 def _echo(random: Random, kind: str, words: list[str], short: list[str]) -> Exchange:
     match kind:
         case "told":
-            word = invented_word(random, words)
+            # Common words too: each is a token of its own, and copying one does not teach copying the others.
+            word = invented_word(random, words) if random.random() < 0.4 else random.choice(words[:8000])
             return random.choice(wordings("my word")).format(word=word), f"Your word is {word}."
         case "sentence":
             text = answer = random.choice(short)

@@ -25,8 +25,8 @@ SHARES: Sequence[Share] = (
     ),
     Share("sums in a row", 3_500, "case", "going on from the last result"),
     Share("letters", 16_000, "none", "the same for words, many of them invented so that they must be copied"),
-    Share("echoes", 6_000, "none", "copying by itself: saying a word or a sentence again"),
-    Share("upper case", 5_000, "none", "what capital letters a word has, which its tokens do not tell"),
+    Share("echoes", 10_000, "none", "copying by itself: saying a word or a sentence again"),
+    Share("upper case", 8_000, "none", "what capital letters a word has, which its tokens do not tell"),
     Share("word problems", 2_600, "none", "real problems with several calculator calls, only the short ones"),
     Share("capitals", 13_600, "full", "each of the 194 countries about 90 times, in some forty wordings"),
     Share("common capitals", 3_500, "full", "what people really ask, under everyday names"),
@@ -64,5 +64,5 @@ SHARES: Sequence[Share] = (
     Share("sentences", 2_500, "full", "a sentence with a given word"),
     Share("meanings", 3_000, "full", "150 adjectives and verbs 20 times"),
     Share("spelling", 1_000, "none", "the letters of the most common words"),
-    Share("system prompts", 10_000, "none", "instructions obeyed in simple ways"),
+    Share("system prompts", 14_000, "none", "instructions obeyed in simple ways"),
 )
