@@ -37,9 +37,7 @@ def value_layers(plan: Plan) -> str:
         box(10 + pitch * place, 6, pitch * 0.8, 16, "choice" if layer.value_embedding else "step", 2)
         for place, layer in enumerate(layers)
     ]
-    ends = [
-        words(10 + pitch * (place - 0.6), 34, str(place), "small", "middle") for place in sorted({1, len(layers)})
-    ]
+    ends = [words(10 + pitch * (place - 0.6), 34, str(place), "small", "middle") for place in sorted({1, len(layers)})]
     told = f"{plan.value_layers} of {len(layers)} squares are filled."
     return svg(WIDTH, 42, "Layers with a value embedding", told, [*squares, *ends])
 
