@@ -8,25 +8,17 @@ is never sent to the model.
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from nanochat.ui.commands import COMMANDS, ESCAPE, KEYS, Command, Refusal, parse
+from nanochat.ui.commands import Command, Refusal, parse
 from nanochat.ui.controls import Controls
+from nanochat.ui.help_lists import help_html
 from nanochat.ui.memory import NOTHING
 
 _QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-
-
-def help_html() -> str:
-    """Return the commands and the keys as two lists."""
-    return (
-        f'<div class="commands"><h3>Commands</h3>{_list(COMMANDS, "code")}<p>{html.escape(ESCAPE)}</p>'
-        f"<h3>Keys</h3>{_list(KEYS, 'kbd')}</div>"
-    )
 
 
 def note_html(text: str, kind: str = "done") -> str:
@@ -58,10 +50,3 @@ class CommandLine:
             return ["", note, *changed, *empty]
 
         self.note.submit(follow, None, [chat.textbox, self.note, *named.values(), *fresh], **_QUIET)
-
-
-def _list(rows: Mapping[str, str], tag: str) -> str:
-    items = (
-        f"<dt><{tag}>{html.escape(name)}</{tag}></dt><dd>{html.escape(words)}</dd>" for name, words in rows.items()
-    )
-    return f"<dl>{''.join(items)}</dl>"

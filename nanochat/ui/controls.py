@@ -9,6 +9,7 @@ import gradio as gr
 
 from nanochat.chat.sampling import LIMITS, SamplingSettings
 from nanochat.ui.guards import SettingSlider
+from nanochat.ui.help_lists import help_html
 
 DEFAULTS = SamplingSettings()
 
@@ -61,6 +62,8 @@ def controls() -> Controls:
         )
         drawn |= {name: _slider(name) for name in ("top_k", "top_p", "repetition_penalty")}
         drawn["seed"] = gr.Number(label="Seed", info=ABOUT["seed"], value=None)
+    with gr.Accordion("Commands and keys", open=False):
+        gr.HTML(help_html(), apply_default_css=False, padding=False)
     return Controls(tuple(drawn[name] for name in ABOUT), prefill)
 
 
