@@ -18,7 +18,7 @@ from nanochat.chat.sampling import SamplingSettings
 from nanochat.chat.scheduler import WAIT_SECONDS, EngineLimits, Scheduler
 from nanochat.chat.template import ChatTemplate, FittedPrompt
 from nanochat.errors import CheckpointError, ContextFullError
-from nanochat.model.cache import SlotCache, cache_type
+from nanochat.model.cache import SlotCache, cache_type, layer_devices
 from nanochat.model.decoder import SlotDecoder
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 
@@ -54,7 +54,7 @@ class LocalEngine(Engine):
             self.limits.slots,
             self.context,
             dtype=cache_type(model.dtype, model.device),
-            device=model.device,
+            device=layer_devices(model),
         )
         self._scheduler = Scheduler(SlotDecoder(model, self.cache), self.limits)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import torch
 
 from nanochat.model.configuration_nanochat import NanoChatConfig
-from nanochat.model.modeling_nanochat import head_size
+from nanochat.model.modeling_nanochat import NanoChatForCausalLM, device_of, head_size
 
 
 @dataclass(slots=True, eq=False)
@@ -33,13 +33,24 @@ class SlotCache:
     """Keys and values, one tensor of shape (slots, 2 * heads, context, head_dim) for each layer; keys come first."""
 
     def __init__(
-        self, config: NanoChatConfig, slots: int, context: int, *, dtype: torch.dtype, device: torch.device
+        self,
+        config: NanoChatConfig,
+        slots: int,
+        context: int,
+        *,
+        dtype: torch.dtype,
+        device: torch.device | Sequence[torch.device],
     ) -> None:
-        """`dtype` is how they are kept; `cache_type` says which one suits a model."""
+        """`dtype` is how they are kept; `cache_type` says which one suits a model.
+
+        `device`: where, for all layers or for each; see `layer_devices`.
+        """
+        layers = config.num_hidden_layers
+        devices = [device] * layers if isinstance(device, torch.device) else device
         heads = config.num_key_value_heads or config.num_attention_heads
         shape = (slots, 2 * heads, context, head_size(config))
         # Empty, not zero: the system hands out the memory page by page as tokens come, and nothing unread is looked at.
-        self.layers = [torch.empty(shape, dtype=dtype, device=device) for _ in range(config.num_hidden_layers)]
+        self.layers = [torch.empty(shape, dtype=dtype, device=place) for place in devices]
         self.slots = tuple(Slot(index) for index in range(slots))
         self.context = context
         self._uses = 0
@@ -92,6 +103,11 @@ class SlotCache:
 def cache_type(weights: torch.dtype, device: torch.device) -> torch.dtype:
     """Return the type in which attention is fastest: torch's CPU kernel takes 7 times as long in bfloat16."""
     return torch.float32 if device.type == "cpu" else weights
+
+
+def layer_devices(model: NanoChatForCausalLM) -> list[torch.device]:
+    """Return where each layer is: what it remembers of a token is kept where it looks for it."""
+    return [device_of(layer) for layer in model.model.layers]
 
 
 def reusable_length(cached: Sequence[int], prompt: Sequence[int]) -> int:

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from nanochat.model.cache import Slot, SlotCache
 from nanochat.model.lean import LeanLayer, even_rows, input_type, lean_map, normalized, signed_sine
-from nanochat.model.modeling_nanochat import NanoChatForCausalLM
+from nanochat.model.modeling_nanochat import NanoChatForCausalLM, device_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +32,22 @@ class Segment:
 
 
 class SlotDecoder:
-    """Reads segments into the slots of a cache. The model stays on the device it is on now."""
+    """Reads segments into the slots of a cache. The model stays where it is now.
+
+    Its layers may lie on several devices: the stream goes from one to the next, and whatever else a pass looks up is
+    made once on each.
+    """
 
     def __init__(self, model: NanoChatForCausalLM, cache: SlotCache) -> None:
         self.cache = cache
         self._trunk = model.model
         self._config = model.config
-        self._device = model.device
         self._dtype = input_type(model)
-        self._layers = [LeanLayer(layer, self._dtype, self._device) for layer in model.model.layers]
+        self._layers = [LeanLayer(layer, self._dtype, device_of(layer)) for layer in model.model.layers]
         self._head, self._head_map = model.lm_head, lean_map(model.lm_head)
-        self._eps = torch.tensor(model.model.norm.eps, device=self._device)
-        positions = torch.arange(cache.context, device=self._device)[None]
-        cos, sin = model.model.rotary_emb(torch.empty(0, device=self._device), positions)
-        # One row for each position, broadcast over heads.
-        self._cos, self._sin = cos[0, :, None], signed_sine(sin)[0, :, None]
+        self._start, self._end = device_of(model.model.embed_tokens), device_of(model.lm_head)
+        places = {self._start, self._end, *(layer.device for layer in self._layers)}
+        self._tables = {place: _Tables.of(model, cache.context, place) for place in places}
 
     @torch.inference_mode()
     def read(self, segments: Sequence[Segment]) -> list[Tensor]:
@@ -54,43 +55,49 @@ class SlotDecoder:
 
         The slots must differ and have room. When this raises, they remember what they did before.
         """
-        views = _views(segments, self._config.sliding_window, self._device)
-        padding = [0] * (even_rows(views[-1].last, self._head) - views[-1].last)
-        ids = self._tensor([*(token for segment in segments for token in segment.ids), *padding])
-        positions = self._tensor([*(place for view in views for place in range(view.past, view.end)), *padding])
-        cos, sin = self._cos[positions], self._sin[positions]
-        hidden = self._embed(ids)
+        tokens = sum(len(segment.ids) for segment in segments)
+        padding = even_rows(tokens, self._head) - tokens
+        here = self._lookups(segments, padding, self._start)
+        hidden = self._embed(here.ids)
         if self._trunk.smear is not None:
-            hidden = self._smear(hidden, segments, len(padding))
+            hidden = self._smear(hidden, segments, padding)
         start = halfway = hidden
         for index, layer in enumerate(self._layers):
+            if layer.device != here.device:
+                here = self._lookups(segments, padding, layer.device)
+                hidden, start = hidden.to(layer.device), start.to(layer.device)
             hidden = layer.start(hidden, start)
-            heads = layer.look(hidden, ids, cos, sin)
-            hidden = layer.add(hidden, self._attend(layer, index, heads, views))
+            heads = layer.look(hidden, here.ids, here.cos, here.sin)
+            hidden = layer.add(hidden, self._attend(layer, index, heads, here.views))
             if index == len(self._layers) // 2:
                 halfway = hidden
         if self._trunk.backout is not None:
-            hidden = self._trunk.backout(hidden, halfway)
-        logits = self._logits(hidden, segments)
+            there = self._trunk.backout.scale.device
+            hidden = self._trunk.backout(hidden.to(there), halfway.to(there))
+        logits = self._logits(hidden.to(self._end), segments)
         for segment in segments:
             segment.slot.ids.extend(segment.ids)
         return logits
 
-    def _tensor(self, numbers: Sequence[int]) -> Tensor:
-        return torch.tensor(numbers, device=self._device)
+    def _lookups(self, segments: Sequence[Segment], padding: int, device: torch.device) -> _Lookups:
+        views = _views(segments, self._config.sliding_window, device)
+        ids = [*(token for segment in segments for token in segment.ids), *[0] * padding]
+        positions = [*(place for view in views for place in range(view.past, view.end)), *[0] * padding]
+        tables, rows = self._tables[device], torch.tensor(positions, device=device)
+        return _Lookups(device, torch.tensor(ids, device=device), tables.cos[rows], tables.sin[rows], views)
 
     def _embed(self, ids: Tensor) -> Tensor:
-        return normalized(self._trunk.embed_tokens(ids).float(), self._eps)
+        return normalized(self._trunk.embed_tokens(ids).float(), self._tables[self._start].eps)
 
     def _smear(self, embedded: Tensor, segments: Sequence[Segment], padding: int) -> Tensor:
         """Add to each token a share of the one before, which the slot knows by its id; the first of all has none."""
         previous = [token for one in segments for token in (*(one.slot.ids[-1:] or [0]), *one.ids[:-1])]
         follows = [bool(one.slot.ids) or place > 0 for one in segments for place in range(len(one.ids))]
-        before = self._embed(self._tensor([*previous, *[0] * padding]))
-        before = before * self._tensor([*follows, *[False] * padding])[:, None]
-        kind = self._trunk.smear.scale.dtype
-        smeared: Tensor = self._trunk.smear(embedded.to(kind), before.to(kind))
-        return smeared.float()
+        before = self._embed(torch.tensor([*previous, *[0] * padding], device=self._start))
+        before = before * torch.tensor([*follows, *[False] * padding], device=self._start)[:, None]
+        scale = self._trunk.smear.scale
+        smeared: Tensor = self._trunk.smear(embedded.to(scale), before.to(scale))
+        return smeared.to(embedded)
 
     def _attend(self, layer: LeanLayer, index: int, heads: Tensor, views: Sequence[_View]) -> Tensor:
         """Store keys and values in the slots and return what each token gathers, (tokens, heads * head_dim)."""
@@ -118,8 +125,9 @@ class SlotDecoder:
         ends = accumulate(len(segment.ids) for segment in segments)
         places = [end - left for one, end in zip(segments, ends, strict=True) for left in range(one.kept, 0, -1)]
         rows = even_rows(len(places), self._head)
-        kept = hidden[self._tensor([*places, *[0] * (rows - len(places))])] if rows else hidden[:0]
-        logits = self._head_map(normalized(kept, self._eps).to(self._dtype)).float()[: len(places)]
+        chosen = torch.tensor([*places, *[0] * (rows - len(places))], device=self._end)
+        kept = hidden[chosen] if rows else hidden[:0]
+        logits = self._head_map(normalized(kept, self._tables[self._end].eps).to(self._dtype)).float()[: len(places)]
         logits = logits[:, : self._config.vocab_size]
         cap = self._config.final_logit_softcapping
         logits = logits if cap is None else logits.div(cap).tanh_().mul_(cap)
@@ -145,6 +153,33 @@ class _View:
     end: int
     all: _Sight
     near: _Sight
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """What does not change from pass to pass, on one device: turns by position, broadcast over heads."""
+
+    cos: Tensor
+    sin: Tensor
+    eps: Tensor
+
+    @classmethod
+    def of(cls, model: NanoChatForCausalLM, context: int, device: torch.device) -> _Tables:
+        rotary = model.model.rotary_emb
+        cos, sin = rotary(torch.empty(0, device=device_of(rotary)), torch.arange(context)[None].to(device_of(rotary)))
+        eps = torch.tensor(model.model.norm.eps, device=device)
+        return cls(cos[0, :, None].to(device), signed_sine(sin)[0, :, None].to(device), eps)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookups:
+    """What the layers on one device look up in a pass."""
+
+    device: torch.device
+    ids: Tensor
+    cos: Tensor
+    sin: Tensor
+    views: list[_View]
 
 
 def _views(segments: Sequence[Segment], window: int | None, device: torch.device) -> list[_View]:

@@ -29,6 +29,7 @@ class LeanLayer:
     def __init__(self, layer: NanoChatDecoderLayer, dtype: torch.dtype, device: torch.device) -> None:
         """`dtype` is what the layer's maps take in; see `input_type`."""
         attention, mlp = layer.self_attn, layer.mlp
+        self.device = device
         self.window = attention.sliding_window
         self.scaling = attention.scaling
         self.key_heads = attention.k_proj.out_features // attention.head_dim

@@ -15,6 +15,7 @@ stands in current.py; here every such piece is a module, or None where the confi
 from __future__ import annotations
 
 import math
+from itertools import chain
 from os import PathLike
 from typing import Any, ClassVar
 
@@ -279,6 +280,11 @@ class NanoChatForCausalLM(NanoChatPreTrainedModel, GenerationMixin):
             logits = logits[..., : self.vocab_size]
         cap = self.config.final_logit_softcapping
         return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Return where a part of the model is: over several GPUs each layer lies whole on one of them."""
+    return next(chain(module.parameters(), module.buffers())).device
 
 
 def alone(tensor: Tensor) -> Tensor:
