@@ -105,7 +105,7 @@ def test_the_api_is_documented_and_nothing_else_is_public(server: Server) -> Non
     settings = ["system_prompt", "temperature", "top_k", "top_p", "repetition_penalty", "max_tokens", "seed"]
     for name, first in (("/chat", "message"), ("/generate", "messages")):
         parameters = endpoints[name]["parameters"]
-        assert [parameter["parameter_name"] for parameter in parameters] == [first, *settings]
+        assert [parameter["parameter_name"] for parameter in parameters] == [first, *settings, "model"]
         assert all(parameter["python_type"]["description"] for parameter in parameters)
         assert all(parameter["parameter_has_default"] for parameter in parameters[1:])
         assert endpoints[name]["description"]
