@@ -10,6 +10,7 @@ NanoChatError
 ├── ModelOutputError         numbers from the model that no token can be chosen from
 ├── LensError                a token that cannot be looked at: there is none, or the model has no such layer
 ├── RecipeError              training text that is missing or not in the form the recipe reads
+├── BenchError               a measurement that would compare nothing
 └── GPUError                 no GPU from ZeroGPU, for whatever reason
     ├── GPUQuotaError        more GPU time than this visitor may use
     ├── GPUBusyError         no GPU free in time
@@ -69,6 +70,10 @@ class LensError(NanoChatError):
 
 class RecipeError(NanoChatError):
     """Training text that is missing, damaged or not in the form the recipe reads."""
+
+
+class BenchError(NanoChatError):
+    """A measurement whose two sides did not do the same, or that cannot be made here."""
 
 
 class GPUError(NanoChatError):
