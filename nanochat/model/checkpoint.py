@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -29,11 +29,14 @@ from nanochat.model.admission import (
     read_config,
     read_tokenizer,
 )
+from nanochat.model.assembly import assemble_folder
 from nanochat.model.configuration_nanochat import NanoChatConfig
 from nanochat.model.folder import TEMPLATE
+from nanochat.model.gpu_quantization import check_place, gpu_config
 from nanochat.model.hub import Progress
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 from nanochat.model.native import NativeRun, find_run, largest_bytes, load_native, run_files
+from nanochat.model.quantization import KERNEL_TYPE, check_name
 from nanochat.model.source import EMBEDDED, PRETRAINED, HubSource, LocalSource, parse_source
 from nanochat.model.weights import INDEX, read_headers, remedy, shard_names, verify_content
 
@@ -52,6 +55,8 @@ SMALL_BYTES = 200_000_000
 # Up to here a processor decodes faster in float32 than in bfloat16, whose rows it must widen first; above, the bytes
 # that every token reads from memory decide.
 FLOAT32_PARAMETERS = 300_000_000
+# About what a parameter takes when the matrices are quantized and the tables, in bfloat16, are a tenth of all.
+PARAMETER_BYTES = {"int8": 1.15, "int4": 0.8}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +75,30 @@ def load_checkpoint(
     *,
     device: str = "auto",
     dtype: str = "auto",
+    quantize: str = "none",
     progress: Progress | None = None,
     make_room: Callable[[int], None] | None = None,
 ) -> Checkpoint:
     """Load a model for inference. Nothing in it is ever run as code.
 
     source: "embedded", a folder, or a Hub id with an optional @revision. device: auto, cpu, cuda, cuda:N or mps.
-    dtype: auto, float32, bfloat16 or float16. progress: called with words and a fraction from 0 to 1.
+    dtype: auto, float32, bfloat16 or float16. quantize: none, int8 or int4, for the large matrices.
+    progress: called with words and a fraction from 0 to 1.
     make_room: called with the bytes of the weights once they are known, before memory is spent on them.
     Raises CheckpointError.
     """
     progress = progress or _silent
+    check_name(quantize)
     place = choose_device(device)
     parsed = parse_source(source)
     try:
+        check_place(quantize, place)
         if isinstance(parsed, LocalSource):
             folder, revision = parsed.folder, None
         else:
             folder, revision = _fetch(parsed, progress)
-        model, tokenizer, checksum = _load(folder, place, partial(_claim, place, dtype, make_room), progress)
+        wanted = _Wanted(place, dtype, quantize, make_room)
+        model, tokenizer, checksum = _load(folder, wanted, progress)
         return Checkpoint(model, tokenizer, source, revision, checksum)
     except CheckpointError as error:
         raise CheckpointError(f"The model {source} cannot be loaded: {error}") from error
@@ -149,37 +159,47 @@ def _fetch_run(commit: HubSource, folder: Path, progress: Progress) -> Path:
     return hub.download(commit, [weights], progress, limit_bytes=largest_bytes(folder / small[0]))
 
 
-def _claim(place: torch.device, dtype: str, make_room: Callable[[int], None] | None, parameters: int) -> torch.dtype:
-    """Choose the type of the numbers, and have room made for so many of them."""
-    chosen = choose_dtype(dtype, place, parameters)
-    if make_room is not None:
-        make_room(parameters * chosen.itemsize)
-    return chosen
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """How the model shall be in the end."""
+
+    device: torch.device
+    dtype: str
+    quantization: str
+    make_room: Callable[[int], None] | None
+
+    def claim(self, parameters: int) -> torch.dtype:
+        """Choose the type of the numbers, and have room made for so many of them."""
+        # Quantized matrices multiply in bfloat16; what is left beside them need not be wider.
+        is_free = self.dtype == "auto" and self.quantization != "none" and self.device.type == "cpu"
+        chosen = KERNEL_TYPE if is_free else choose_dtype(self.dtype, self.device, parameters)
+        if self.make_room is not None:
+            self.make_room(int(parameters * PARAMETER_BYTES.get(self.quantization, chosen.itemsize)))
+        return chosen
 
 
 def _load(
-    folder: Path, device: torch.device, dtype_for: Callable[[int], torch.dtype], progress: Progress
+    folder: Path, wanted: _Wanted, progress: Progress
 ) -> tuple[NanoChatForCausalLM, PreTrainedTokenizerFast, str]:
     """Check, load and check again what lies in a folder: Hugging Face's files or those of a native run."""
     progress("Checking the files", 0.0)
     run = None if (folder / "config.json").exists() else find_run(folder)
-    if run is None:
-        model, tokenizer, checksum = _load_folder(folder, dtype_for, progress)
-    else:
-        model, tokenizer, checksum = _load_run(run, dtype_for, progress)
+    model, tokenizer, checksum = (
+        _load_folder(folder, wanted, progress) if run is None else _load_run(run, wanted, progress)
+    )
     progress("Checking the weights", 0.8)
     check_finite(model)
     try:
-        nn.Module.to(model, device)
+        nn.Module.to(model, wanted.device)
     except torch.OutOfMemoryError as error:
         size = sum(tensor.nbytes for tensor in model.state_dict().values())
-        raise CheckpointError(f"its {size / 1e9:,.1f} GB do not fit into the memory of {device}.") from error
+        raise CheckpointError(f"its {size / 1e9:,.1f} GB do not fit into the memory of {wanted.device}.") from error
     progress("Ready", 1.0)
     return model, tokenizer, checksum
 
 
 def _load_folder(
-    folder: Path, dtype_for: Callable[[int], torch.dtype], progress: Progress
+    folder: Path, wanted: _Wanted, progress: Progress
 ) -> tuple[NanoChatForCausalLM, PreTrainedTokenizerFast, str]:
     config = read_config(folder)
     tokenizer = read_tokenizer(folder, config)
@@ -187,33 +207,51 @@ def _load_folder(
     check_shapes(weights, config)
     checksum = verify_content(weights)
     progress(f"Loading {weights.parameters / 1e6:,.0f} million parameters", 0.3)
-    return _read_model(folder, config, dtype_for(weights.parameters)), tokenizer, checksum
+    dtype = wanted.claim(weights.parameters)
+    try:
+        if wanted.quantization != "none" and wanted.device.type == "cpu":
+            model = assemble_folder(folder, weights, config, dtype, wanted.quantization)
+        else:
+            model = _read_model(folder, config, dtype, wanted)
+    except torch.OutOfMemoryError as error:
+        raise CheckpointError(f"it does not fit into the memory of {wanted.device}.") from error
+    # What is left to go wrong after the headers fitted: generation_config.json, or a file that changed meanwhile.
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"{type(error).__name__} while reading its files: they are damaged.") from error
+    return model, tokenizer, checksum
 
 
 def _load_run(
-    run: NativeRun, dtype_for: Callable[[int], torch.dtype], progress: Progress
+    run: NativeRun, wanted: _Wanted, progress: Progress
 ) -> tuple[NanoChatForCausalLM, PreTrainedTokenizerFast, str]:
-    model, backend = load_native(run, dtype_for, lambda part: progress(f"Loading {run.weights.name}", 0.7 * part))
+    if wanted.quantization != "none" and wanted.device.type != "cpu":
+        raise CheckpointError("a native run is not quantized on a GPU: run `python -m nanochat convert` first.")
+    model, backend = load_native(
+        run, wanted.claim, lambda part: progress(f"Loading {run.weights.name}", 0.7 * part), wanted.quantization
+    )
     tokenizer = chat_tokenizer(backend, model.config.max_position_embeddings, TEMPLATE.read_text())
     with run.weights.open("rb") as content:
         return model, tokenizer, hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def _read_model(folder: Path, config: NanoChatConfig, dtype: torch.dtype) -> NanoChatForCausalLM:
-    try:
-        model: NanoChatForCausalLM = NanoChatForCausalLM.from_pretrained(
-            folder,
-            config=config,
-            dtype=dtype,
-            # Named here, so that no config of a stranger can ask for an attention that is downloaded as code.
-            attn_implementation="sdpa",
-            use_safetensors=True,
-            weights_only=True,
-            local_files_only=True,
-        )
-    # What is left to go wrong after the headers fitted: generation_config.json, or a file that changed meanwhile.
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"{type(error).__name__} while reading its files: they are damaged.") from error
+def _read_model(folder: Path, config: NanoChatConfig, dtype: torch.dtype, wanted: _Wanted) -> NanoChatForCausalLM:
+    quantized: dict[str, Any] = {}
+    if wanted.quantization != "none":
+        quantized = {
+            "quantization_config": gpu_config(wanted.quantization, dtype),
+            "device_map": {"": wanted.device},
+        }
+    model: NanoChatForCausalLM = NanoChatForCausalLM.from_pretrained(
+        folder,
+        config=config,
+        dtype=dtype,
+        # Named here, so that no config of a stranger can ask for an attention that is downloaded as code.
+        attn_implementation="sdpa",
+        use_safetensors=True,
+        weights_only=True,
+        local_files_only=True,
+        **quantized,
+    )
     nn.Module.eval(model)
     return model
 

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from nanochat.errors import CheckpointError
-from nanochat.model.admission import expected_parameters
+from nanochat.model.admission import expected_parameters, expected_shapes
+from nanochat.model.assembly import assemble
 from nanochat.model.configuration_nanochat import NanoChatConfig
 from nanochat.model.folder import control_ids
-from nanochat.model.modeling_nanochat import NanoChatForCausalLM, NanoChatRotaryEmbedding
+from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 from nanochat.model.native_config import meta_config, native_config, native_name, plain_name
 from nanochat.model.native_tokenizer import read_tokenizer_pickle
 from nanochat.model.native_weights import StateFile, open_state
@@ -77,12 +78,15 @@ def largest_bytes(meta: Path) -> int:
 
 
 def load_native(
-    run: NativeRun, choose_dtype: Callable[[int], torch.dtype], progress: Callable[[float], None]
+    run: NativeRun,
+    choose_dtype: Callable[[int], torch.dtype],
+    progress: Callable[[float], None],
+    quantization: str = "none",
 ) -> tuple[NanoChatForCausalLM, Tokenizer]:
     """Load a run, in the type of numbers that is chosen by the number of parameters.
 
-    progress: called with the fraction that is read. Raises CheckpointError, and before memory is spent where the files
-    fit no architecture.
+    quantization: "none", "int8" or "int4", for the large matrices. progress: called with the fraction that is read.
+    Raises CheckpointError, and before memory is spent where the files fit no architecture.
     """
     model_config = _model_config(run.meta)
     tokenizer = read_tokenizer_pickle(run.tokenizer)
@@ -97,7 +101,7 @@ def load_native(
             )
         config.bos_token_id, config.eos_token_id = ids["<|bos|>"], ids["<|assistant_end|>"]
         config.dtype = choose_dtype(sum(map(math.prod, shapes.values())))
-        return _read_model(config, state, progress), tokenizer
+        return assemble(config, _read(config, state, progress), config.dtype, quantization), tokenizer
 
 
 def _model_config(meta: Path) -> dict[str, Any]:
@@ -107,24 +111,18 @@ def _model_config(meta: Path) -> dict[str, Any]:
     return model_config
 
 
-def _read_model(config: NanoChatConfig, state: StateFile, progress: Callable[[float], None]) -> NanoChatForCausalLM:
-    with torch.device("meta"):
-        model = NanoChatForCausalLM(config)
+def _read(config: NanoChatConfig, state: StateFile, progress: Callable[[float], None]) -> Iterator[tuple[str, Tensor]]:
+    """Yield the tensors of the model, each under the name it has there."""
     stored = {plain_name(name): name for name in state.tensors}
-    loaded: dict[str, Tensor] = {}
-    for name, empty in model.state_dict().items():
+    shapes = expected_shapes(config)
+    for count, (name, shape) in enumerate(shapes.items(), start=1):
         native, layer = native_name(name)
         tensor = state.read(stored[native])
-        if tensor.shape != empty.shape:
+        if tensor.shape != shape:
             first = layer or 0
-            tensor = tensor[first : first + empty.shape[0]].clone()
-        loaded[name] = tensor.to(config.dtype)
-        progress(len(loaded) / len(stored))
-    model.load_state_dict(loaded, assign=True)
-    # Its tables are computed, not loaded, and were drawn up without memory like the rest.
-    model.model.rotary_emb = NanoChatRotaryEmbedding(config)
-    nn.Module.eval(model)
-    return model
+            tensor = tensor[first : first + shape[0]].clone()
+        yield name, tensor
+        progress(count / len(shapes))
 
 
 def _steps(folder: Path) -> dict[int, Path]:
