@@ -5,7 +5,7 @@
     convert  write any model that loads here as a Hugging Face folder
     train    make a model from the recipe, resumable
     eval     score a model on the recipe's held-out questions
-    bench    measure the speed of training beside transformers' own
+    bench    measure speed beside transformers' own: of answering, or with `bench train` of training
 
 A verb is two functions: one declares its options, the other does it and returns the exit status. The layer it calls is
 imported when it runs, so that no verb pays for another.
@@ -171,17 +171,34 @@ def _eval(options: argparse.Namespace) -> int:
 
 
 def _declare_bench(verbs: Any) -> None:
-    verb = verbs.add_parser("bench", help="measure speed beside transformers' own")
-    verb.add_argument("what", choices=["train"], help="train: tokens a second of training")
-    verb.add_argument("--plan", default="small", help="small or full")
+    verb = verbs.add_parser(
+        "bench",
+        help="measure speed beside transformers' own",
+        description="Each figure beside its rival, in turns: of answering by default, of training with `bench train`.",
+    )
+    verb.add_argument("what", nargs="?", choices=["answer", "train"], default="answer", help="answer or train")
     verb.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    answering = verb.add_argument_group("bench")
+    answering.add_argument("--model", choices=["embedded", "d20", "d32", "all"], default="embedded")
+    answering.add_argument("--rounds", type=int, default=5, help="of which each figure is the median")
+    answering.add_argument(
+        "--only", action="append", default=[], metavar="FIGURE", help="may be repeated; without it, all"
+    )
+    answering.add_argument("--json", type=Path, metavar="FILE", help="write the table there as JSON too")
+    training = verb.add_argument_group("bench train")
+    training.add_argument("--plan", default="small", help="small or full")
     verb.set_defaults(do=_bench)
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from nanochat.recipe.command import bench_train_command
+    if options.what == "train":
+        from nanochat.recipe.command import bench_train_command
 
-    bench_train_command(options.plan, options.device)
+        bench_train_command(options.plan, options.device)
+        return 0
+    from nanochat.bench.command import bench_command
+
+    bench_command(options.model, options.device, options.rounds, options.only, options.json)
     return 0
 
 
@@ -189,6 +206,7 @@ def _declare_model(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--model", help='"embedded", a folder or a Hub id, @revision after it; default: NANOCHAT_MODEL')
     verb.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps; default: NANOCHAT_DEVICE")
     verb.add_argument("--dtype", help="auto, float32, bfloat16 or float16; default: NANOCHAT_DTYPE")
+    verb.add_argument("--quantize", help="none, int8 or int4; default: NANOCHAT_QUANTIZE")
     verb.add_argument("--threads", help="of the processor, 0 for torch's choice; default: NANOCHAT_THREADS")
 
 
@@ -215,12 +233,18 @@ def _engine(options: argparse.Namespace) -> LocalEngine:
     from nanochat.model.checkpoint import load_checkpoint
     from nanochat.settings import Settings
 
-    named = {name: getattr(options, name) for name in ("model", "device", "dtype", "threads")}
+    named = {name: getattr(options, name) for name in ("model", "device", "dtype", "quantize", "threads")}
     settings = Settings.from_environment(**named)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     logging.disable_progress_bar()
-    checkpoint = load_checkpoint(settings.model, device=settings.device, dtype=settings.dtype, progress=_show_progress)
+    checkpoint = load_checkpoint(
+        settings.model,
+        device=settings.device,
+        dtype=settings.dtype,
+        quantize=settings.quantize,
+        progress=_show_progress,
+    )
     limits = EngineLimits(slots=1, queue=0, deadline_seconds=settings.deadline_seconds)
     return LocalEngine(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer), limits)
 

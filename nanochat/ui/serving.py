@@ -26,7 +26,7 @@ def offered(settings: Settings, lender: GPULender) -> Models[ServedModel]:
     choices = settings.choices
     if lender.lends and len(choices) > 1:
         raise SettingsError(
-            f"NANOCHAT_MODELS offers {len(choices)} models with NANOCHAT_MODEL, but ZeroGPU takes one only: "
+            f"NANOCHAT_MODELS offers {len(choices)} models, but ZeroGPU takes one only: "
             "name it in NANOCHAT_MODEL, and leave NANOCHAT_MODELS out."
         )
     loads = {choice.name: partial(serve, settings, choice.source, lender) for choice in choices}
@@ -36,7 +36,12 @@ def offered(settings: Settings, lender: GPULender) -> Models[ServedModel]:
 def serve(settings: Settings, source: str, lender: GPULender, progress: Progress, make_room: MakeRoom) -> ServedModel:
     """Load a model and the engine that answers with it. Raises CheckpointError."""
     checkpoint = load_checkpoint(
-        source, device=settings.device, dtype=settings.dtype, progress=progress, make_room=make_room
+        source,
+        device=settings.device,
+        dtype=settings.dtype,
+        quantize=settings.quantize,
+        progress=progress,
+        make_room=make_room,
     )
     template = ChatTemplate(checkpoint.tokenizer.backend_tokenizer)
     facts = facts_of(checkpoint.model)
