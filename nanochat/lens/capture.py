@@ -50,15 +50,16 @@ class Shelf(Generic[T]):
     def __init__(self, most_bytes: int = SHELF_BYTES) -> None:
         self._most_bytes = most_bytes
         self._kept: OrderedDict[str, tuple[T, int]] = OrderedDict()
+        self._size_bytes = 0
         self._changed = threading.Lock()
 
     def put(self, key: str, thing: T, size_bytes: int) -> None:
         """Keep a thing under a key, in place of what was there. A thing that is too large is kept alone."""
         with self._changed:
+            self._size_bytes += size_bytes - self._kept.pop(key, (thing, 0))[1]
             self._kept[key] = (thing, size_bytes)
-            self._kept.move_to_end(key)
-            while len(self._kept) > 1 and sum(size for _, size in self._kept.values()) > self._most_bytes:
-                self._kept.popitem(last=False)
+            while len(self._kept) > 1 and self._size_bytes > self._most_bytes:
+                self._size_bytes -= self._kept.popitem(last=False)[1][1]
 
     def get(self, key: str) -> T | None:
         """Return a thing, or None when it has made room for others."""

@@ -18,11 +18,13 @@ from nanochat.errors import LensError
 from nanochat.lens.arithmetic import Match, Softcap, match, softcap
 from nanochat.lens.layers import LensRow, Shares, decided_after, lens_rows, lens_scores, shares
 from nanochat.lens.neurons import Firing, firings
-from nanochat.lens.reading import Reading, attention_at, layer_at, read, softcapped
+from nanochat.lens.reading import Reading, attention_at, layer_at, pattern_of, read, softcapped
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 
-# A d20 keeps about 300 kB for each token it reads; a few long chats of the embedded model fit in this.
-REMEMBERED_BYTES = 64_000_000
+# A d20 keeps 154 kB for each token it reads: its whole context fits in this, or many long chats of the embedded model.
+REMEMBERED_BYTES = 320_000_000
+# So many tokens can still be told apart in a drawing as wide as the narrowest column.
+PATTERN_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +32,8 @@ class Look:
     """What led to the token at `position`: all of it computed at the token before, where the choice was made.
 
     logits: (vocabulary,), softcapped. attention: (layers, heads, position), each row a sum of one.
+    pattern: how the one head worked through divided its attention for that token and those before it, PATTERN_TOKENS at
+    most: (tokens, position), the last row being the token's own.
     decided_after: after so many layers the chosen token was the best guess and stayed it; None if it never was.
     """
 
@@ -40,6 +44,7 @@ class Look:
     decided_after: int | None
     shares: tuple[Shares, ...]
     attention: Tensor
+    pattern: Tensor
     firings: tuple[Firing, ...]
     softcap: Softcap
     match: Match
@@ -114,6 +119,7 @@ def look_into(reading: Reading, position: int, *, layer: int = 0, head: int = 0)
         decided_after=decided_after(rows),
         shares=tuple(shares(step, number) for number, step in enumerate(steps, start=1)),
         attention=torch.stack([attention_at(reading, index, place) for index in range(len(steps))]),
+        pattern=pattern_of(reading, layer, head, slice(max(0, position - PATTERN_TOKENS), position)),
         firings=firings(reading, steps),
         softcap=softcap(scores[-1], cap, chosen_id),
         match=match(reading, place, layer, head),

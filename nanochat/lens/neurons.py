@@ -41,17 +41,28 @@ class Firing:
 @torch.inference_mode()
 def firings(reading: Reading, steps: Sequence[LayerAt]) -> tuple[Firing, ...]:
     """Describe the MLP of every layer at one token."""
-    return tuple(_firing(reading, step, layer) for layer, step in enumerate(steps, start=1))
+    strongest = [_strongest(step.activations) for step in steps]
+    columns = [
+        _columns(reading, layer, indices, step.activations)
+        for layer, (step, indices) in enumerate(zip(steps, strongest, strict=True))
+    ]
+    # The head is by far the largest matrix: the columns of all layers go through it at once.
+    words = raw_logits(reading, torch.cat(columns)).topk(min(SHOWN_WORDS, reading.model.vocab_size)).indices
+    said = torch.split(words, [len(indices) for indices in strongest])
+    return tuple(
+        _firing(layer, step.activations.float(), *rest)
+        for layer, (step, *rest) in enumerate(zip(steps, strongest, columns, said, strict=True), start=1)
+    )
 
 
-def _firing(reading: Reading, step: LayerAt, layer: int) -> Firing:
-    activations = step.activations.float()
-    count = min(SHOWN_NEURONS, int((activations != 0).sum()))
-    indices = activations.topk(count).indices
-    columns = _columns(reading, layer - 1, indices, step.activations)
-    added = (columns.float().norm(dim=-1) * activations[indices].abs()).tolist()
-    words = raw_logits(reading, columns).topk(min(SHOWN_WORDS, reading.model.vocab_size)).indices.tolist()
-    neurons = zip(indices.tolist(), activations[indices].tolist(), added, map(tuple, words), strict=True)
+def _strongest(activations: Tensor) -> Tensor:
+    return activations.topk(min(SHOWN_NEURONS, int((activations != 0).sum()))).indices
+
+
+def _firing(layer: int, activations: Tensor, indices: Tensor, columns: Tensor, words: Tensor) -> Firing:
+    fired = activations[indices]
+    added = columns.float().norm(dim=-1) * fired.abs()
+    neurons = zip(indices.tolist(), fired.tolist(), added.tolist(), map(tuple, words.tolist()), strict=True)
     return Firing(
         layer=layer,
         neurons=len(activations),

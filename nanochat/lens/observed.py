@@ -1,14 +1,21 @@
 """An engine that remembers, for each visitor, how the latest answer came about.
 
 The answer itself passes through untouched, event by event. What is remembered is what its reader may want to look at:
-the ids of the prompt, the tokens with their probabilities, and the logits they were chosen from.
+the ids of the prompt, the tokens with their probabilities, and the logits they were chosen from. The logits are by far
+the largest part: they live on one shelf of bounded size, whoever else still holds the observation.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import count
+from typing import TypeAlias
+from weakref import ReferenceType, ref
+
+from torch import Tensor
 
 from nanochat.chat.answer import Answer
 from nanochat.chat.conversation import Conversation
@@ -23,32 +30,52 @@ from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Observation:
-    """One answer as far as it has come. `settings` hold the seed it was drawn with; `trace` grows with the answer."""
+    """One answer as far as it has come.
+
+    `settings` hold the seed it was drawn with. `ended` says that no more comes, `finished` that the model itself or a
+    limit ended it and not its reader. `engine` is the mark of who gave it, its `number` grows from answer to answer.
+    """
 
     conversation: Conversation
     settings: SamplingSettings
-    trace: Trace
     prompt_ids: tuple[int, ...] = ()
     tokens: tuple[Token, ...] = ()
     finished: bool = False
+    ended: bool = False
+    trace: ReferenceType[Trace] | None = None
+    engine: str = ""
+    number: int = 0
+
+    @property
+    def name(self) -> str:
+        """What tells this answer from every other one."""
+        return f"{self.engine}-{self.number}"
 
     @property
     def ids(self) -> tuple[int, ...]:
         """Prompt and answer, as the model read them."""
         return (*self.prompt_ids, *(token.id for token in self.tokens))
 
+    def logits(self, place: int) -> Tensor | None:
+        """Return what the token at `place` of the answer was chosen from; None if it is no longer kept."""
+        trace = None if self.trace is None else self.trace()
+        return None if trace is None else trace.logits(place)
+
+
+_Kept: TypeAlias = tuple[Observation, Trace]
+
 
 class ObservedEngine(Engine):
     """Answers with another engine, and can be asked about the latest answer of each session.
 
-    `lens` looks into the model that answers.
+    `lens` looks into the model that answers; `mark` is on each observation of an answer of this engine.
     """
 
-    def __init__(
-        self, engine: LocalEngine, model: NanoChatForCausalLM, shelf: Shelf[Observation] | None = None
-    ) -> None:
+    def __init__(self, engine: LocalEngine, model: NanoChatForCausalLM, shelf: Shelf[_Kept] | None = None) -> None:
         self.engine = engine
         self.lens = Lens(model)
+        self.mark = secrets.token_hex(4)
+        self._numbers = count()
         self._shelf = shelf or Shelf()
 
     def stream(
@@ -59,18 +86,27 @@ class ObservedEngine(Engine):
             yield from self.engine.stream(conversation, settings)
             return
         trace = Trace()
-        seen = Observation(conversation, settings, trace)
+        seen = Observation(conversation, settings, trace=ref(trace), engine=self.mark, number=next(self._numbers))
         # The generator runs only while its reader asks, so what is kept is always what the reader has.
-        with closing(self.engine.stream(conversation, settings, session=session, capture=trace)) as events:
-            for event in events:
-                seen = _after(seen, event)
-                if seen.prompt_ids:
-                    self._shelf.put(session, seen, seen.trace.size_bytes)
-                yield event
+        try:
+            with closing(self.engine.stream(conversation, settings, session=session, capture=trace)) as events:
+                for event in events:
+                    seen = _after(seen, event)
+                    self._keep(session, seen, trace)
+                    yield event
+        finally:
+            self._keep(session, replace(seen, ended=True), trace)
 
     def latest(self, session: str) -> Observation | None:
         """Return the latest answer of a session as far as it has come; None if there is none or it was forgotten."""
-        return self._shelf.get(session)
+        kept = self._shelf.get(session)
+        return None if kept is None else kept[0]
+
+    def _keep(self, session: str, seen: Observation, trace: Trace) -> None:
+        latest = self.latest(session)
+        # An answer that was stopped may end after the next one has begun.
+        if seen.prompt_ids and (latest is None or latest.number <= seen.number):
+            self._shelf.put(session, (seen, trace), trace.size_bytes)
 
 
 def answered(seen: Observation, template: ChatTemplate) -> tuple[Conversation, int]:

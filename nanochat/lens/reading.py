@@ -99,26 +99,23 @@ def attention_at(reading: Reading, layer: int, place: int) -> Tensor:
 
     Where the layer sees only a window, what lies outside it has zero.
     """
-    kept, attention = reading.layers[layer], block_of(reading, layer).self_attn
-    query = query_at(reading, layer, place)[1]
-    keys = kept.keys[:, : place + 1].repeat_interleave(attention.num_key_value_groups, dim=0)
-    scores = (keys @ query.unsqueeze(-1)).squeeze(-1).float() * attention.scaling
-    if attention.sliding_window is not None:
-        scores[:, : max(0, place + 1 - attention.sliding_window)] = -torch.inf
-    weights: Tensor = scores.softmax(dim=-1)
-    return weights
+    return _attention(reading, layer, slice(place, place + 1))[:, 0]
+
+
+@torch.inference_mode()
+def pattern_of(reading: Reading, layer: int, head: int, places: slice) -> Tensor:
+    """Return how one head divided its attention for some tokens in a row: (tokens, places.stop), each row a sum of one.
+
+    A token cannot see later ones: what lies to the right of it has zero.
+    """
+    return _attention(reading, layer, places)[head]
 
 
 @torch.inference_mode()
 def query_at(reading: Reading, layer: int, place: int) -> tuple[Tensor, Tensor]:
     """Return the queries of one token, (heads, head_dim): turned by RoPE, and then normalised as keys meet them."""
-    block = block_of(reading, layer)
-    attention = block.self_attn
-    seen = block.input_layernorm(reading.layers[layer].before[place])
-    query = attention.q_proj(seen).view(1, 1, -1, attention.head_dim).transpose(1, 2)
-    cos, sin = reading.rope
-    turned = rotate(query, cos[:, place : place + 1], sin[:, place : place + 1])
-    return turned[0, :, 0], attention.q_norm(turned)[0, :, 0]
+    turned, normed = _queries(reading, layer, slice(place, place + 1))
+    return turned[:, 0], normed[:, 0]
 
 
 @torch.inference_mode()
@@ -139,6 +136,28 @@ def block_of(reading: Reading, layer: int) -> NanoChatDecoderLayer:
     return cast(NanoChatDecoderLayer, reading.model.model.layers[layer])
 
 
+def _queries(reading: Reading, layer: int, places: slice) -> tuple[Tensor, Tensor]:
+    """Return queries of tokens in a row, (heads, tokens, head_dim): turned, and then normalised."""
+    block = block_of(reading, layer)
+    attention = block.self_attn
+    seen = block.input_layernorm(reading.layers[layer].before[places])
+    query = attention.q_proj(seen).view(1, len(seen), -1, attention.head_dim).transpose(1, 2)
+    cos, sin = reading.rope
+    turned = rotate(query, cos[:, places], sin[:, places])
+    return turned[0], attention.q_norm(turned)[0]
+
+
+def _attention(reading: Reading, layer: int, places: slice) -> Tensor:
+    """Return how the heads divide their attention for tokens in a row: (heads, tokens, places.stop)."""
+    attention = block_of(reading, layer).self_attn
+    queries = _queries(reading, layer, places)[1]
+    keys = reading.layers[layer].keys[:, : places.stop].repeat_interleave(attention.num_key_value_groups, dim=0)
+    scores = (queries @ keys.transpose(1, 2)).float() * attention.scaling
+    seen = _within(attention.sliding_window, places, scores.device)
+    weights: Tensor = scores.masked_fill(~seen, -torch.inf).softmax(dim=-1)
+    return weights
+
+
 def _attend(
     attention: NanoChatAttention, seen: Tensor, ids: Tensor, rope: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
@@ -155,7 +174,7 @@ def _attend(
         query,
         keys,
         values,
-        attn_mask=None if window is None else _within(window, length, seen.device),
+        attn_mask=None if window is None else _within(window, slice(0, length), seen.device),
         is_causal=window is None,
         scale=attention.scaling,
         enable_gqa=attention.num_key_value_groups > 1,
@@ -163,7 +182,8 @@ def _attend(
     return attention.o_proj(gathered.transpose(1, 2).reshape(1, length, -1)), keys
 
 
-def _within(window: int, length: int, device: torch.device) -> Tensor:
-    places = torch.arange(length, device=device)
-    distance = places[:, None] - places
-    return (distance >= 0) & (distance < window)
+def _within(window: int | None, places: slice, device: torch.device) -> Tensor:
+    """Return which of the tokens up to `places.stop` each of `places` sees: the newest `window` of the earlier ones."""
+    every = torch.arange(places.stop, device=device)
+    distance = every[places, None] - every
+    return (distance >= 0) & (distance < (places.stop if window is None else window))

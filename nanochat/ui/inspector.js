@@ -1,12 +1,36 @@
 // Runs in each drawing of the inspector that has buttons. A group of buttons is one stop for the Tab key; arrow keys
 // move within it. What a button stands for is in its data attributes, which are all that the server is told.
-const buttons = () => [...element.querySelectorAll("button[tabindex]")];
+const buttons = () => [...element.querySelectorAll("[role=toolbar] button")];
 const keyOf = (button) => JSON.stringify(button.dataset);
+const answerOf = (button) => button.closest("[data-answer]")?.dataset.answer;
 let focused = null;
+
+const stopAt = (target) => {
+  for (const button of target.closest("[role=toolbar]").querySelectorAll("button")) {
+    button.tabIndex = button === target ? 0 : -1;
+  }
+};
+
+// The pressed token is the reader's alone: kept here, since a drawing on its way knows nothing of the latest click.
+const press = () => {
+  const pressed = document.nanochatPressed;
+  for (const button of document.querySelectorAll("[data-answer] button")) {
+    const is = pressed && pressed.answer === answerOf(button) && pressed.place === button.dataset.place;
+    button.setAttribute("aria-pressed", is ? "true" : "false");
+    button.classList.toggle("looking", Boolean(is && pressed.looking));
+    if (is) stopAt(button);
+  }
+};
 
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
-  if (button) trigger("click", { ...button.dataset });
+  if (!button) return;
+  if (button.closest("[role=toolbar]")) stopAt(button);
+  if (answerOf(button)) {
+    document.nanochatPressed = { answer: answerOf(button), place: button.dataset.place, looking: true };
+    press();
+  }
+  trigger("click", { ...button.dataset });
 });
 
 element.addEventListener("keydown", (event) => {
@@ -16,13 +40,12 @@ element.addEventListener("keydown", (event) => {
   const target = event.key === "Home" ? 0 : event.key === "End" ? all.length - 1 : step ? place + step : -1;
   if (place < 0 || target < 0 || target >= all.length) return;
   event.preventDefault();
-  all[place].tabIndex = -1;
-  all[target].tabIndex = 0;
+  stopAt(all[target]);
   all[target].focus();
 });
 
 element.addEventListener("focusin", (event) => {
-  focused = event.target.matches("button[tabindex]") ? keyOf(event.target) : null;
+  focused = event.target.closest("[role=toolbar] button") ? keyOf(event.target) : null;
 });
 element.addEventListener("focusout", (event) => {
   if (event.relatedTarget) focused = null;
@@ -30,8 +53,10 @@ element.addEventListener("focusout", (event) => {
 
 // A new drawing replaces the buttons: whoever stood on one stands on its successor.
 watch("value", () => {
+  if (element.closest("#inside-choices") && document.nanochatPressed) document.nanochatPressed.looking = false;
+  press();
   const successor = focused && buttons().find((button) => keyOf(button) === focused);
   if (!successor) return;
-  for (const button of buttons()) button.tabIndex = button === successor ? 0 : -1;
+  stopAt(successor);
   successor.focus({ preventScroll: true });
 });

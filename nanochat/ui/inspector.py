@@ -2,14 +2,13 @@
 
 The drawings come from inspector_views.py. Here they are put on the page, and clicks find their way to them: a drawing's
 buttons tell the server their data attributes (inspector.js), the server holds what they stand for. What is looked at is
-one observed answer, kept with the selection, so no click mixes two answers; and a branch is made only while the chat on
-the page still ends in that answer.
+one observed answer, kept with the selection, so no click mixes two answers; and all clicks of a reader go one way, one
+after another, so the drawings beside each other are of one token. What cannot be shown is said where it would stand.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -20,72 +19,100 @@ from nanochat.chat.conversation import Conversation
 from nanochat.chat.sampling import LIMITS, SamplingSettings
 from nanochat.chat.template import ChatTemplate
 from nanochat.errors import LensError, NanoChatError
-from nanochat.lens.branch import branched
-from nanochat.lens.observed import Observation, ObservedEngine, answered
+from nanochat.lens.observed import Observation, ObservedEngine
+from nanochat.ui.answering import Answering
 from nanochat.ui.bubbles import Bubble, drawn
 from nanochat.ui.chat_panel import ChatPanel
 from nanochat.ui.controls import Controls
-from nanochat.ui.guards import told_to_the_page
+from nanochat.ui.guards import session_of, told_to_the_page
+from nanochat.ui.inspector_branch import begun_branch
 from nanochat.ui.inspector_tokens import chips_html, note_html
 from nanochat.ui.inspector_views import (
     Selection,
     choices_view,
-    continued,
+    is_edited_since,
+    is_worth_drawing,
     observed,
     panels,
+    prompt_view,
     selection,
     tokens_view,
     whole,
 )
-from nanochat.ui.loading import ModelLoader
-from nanochat.ui.pace import paced
-from nanochat.ui.reply import is_first_token
+from nanochat.ui.models import Models
 from nanochat.ui.served import ServedModel
+from nanochat.ui.settling import opened, stoppable
+from nanochat.ui.shaping import up_to_the_question
 
 LOOK_SECONDS = 0.7
+CLICK_FIRST = "Click a token of the answer first."
+CHANGED = "The chat has changed since this answer. The tokens of the next one will appear here."
+EDITED = "This answer was edited since: what the model thought was of other words. Continue it, or ask again."
 
 _QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-_Branch: TypeAlias = tuple[list[Bubble], Conversation]
+# What to draw anew, by the component it belongs to.
+_Drawn: TypeAlias = dict[gr.components.Component | gr.Timer, Any]
 
 
 class Inspector:
     """The tab's components, drawn where the caller stands; `tie_up` connects them with the chat."""
 
-    def __init__(self, loader: ModelLoader[ServedModel]) -> None:
+    def __init__(self, loader: Models[ServedModel]) -> None:
         self._loader = loader
+        self._answering = Answering(loader)
         script = (Path(__file__).parent / "inspector.js").read_text()
         self.seen: gr.State = gr.State(None)
         self.selected: gr.State = gr.State(None)
         self.clock = gr.Timer(LOOK_SECONDS, active=False)
-        self.tokens = gr.HTML(
-            chips_html((), ()), js_on_load=script, elem_id="inside-tokens", apply_default_css=False, padding=False
-        )
-        self.choices = gr.HTML(js_on_load=script, elem_id="inside-choices", apply_default_css=False, padding=False)
+        self.prompt = _drawing("inside-prompt", script)
+        self.tokens = _drawing("inside-tokens", script, chips_html(()))
         low, high = LIMITS["temperature"].lowest, LIMITS["temperature"].highest
         self.temperature = gr.Slider(
             low, high, step=0.05, label="What if the temperature were", visible=False, elem_id="inside-temperature"
         )
-        self.layers = _folded("Layers", script)
-        self.attention = _folded("Attention", script)
-        self.neurons = _folded("MLP", script)
-        self.sums = _folded("Arithmetic", script)
+        self.choices = _drawing("inside-choices", script)
+        folded = []
+        for title in ("Layers", "Attention", "MLP", "Arithmetic"):
+            with gr.Accordion(title, open=False):
+                folded.append(_drawing(f"inside-{title.lower()}", script, note_html(CLICK_FIRST)))
+        self.layers, self.attention, self.neurons, self.sums = folded
+
+    @property
+    def views(self) -> list[Any]:
+        """What `cleared` gives values for: all that is on the tab, and what is behind it."""
+        return [*self._chosen, self.seen, self.prompt, self.tokens]
+
+    @property
+    def _chosen(self) -> list[Any]:
+        """What belongs to the selected token."""
+        folded = [self.layers, self.attention, self.neurons, self.sums]
+        return [self.selected, self.temperature, self.choices, *folded]
+
+    def cleared(self, words: str = "") -> _Drawn:
+        """Return the tab as it is before any answer, saying why."""
+        tokens = note_html(words) if words else chips_html(())
+        return self._unselected() | {self.seen: None, self.prompt: "", self.tokens: tokens}
 
     def tie_up(self, panel: ChatPanel, settings: Controls, tab: gr.Tab, others: list[gr.Tab]) -> None:
         """Connect the tab with the chat; call once, within the page. It follows the answer only while it is open."""
-        views = [self.layers, self.attention, self.neurons, self.sums]
         tab.select(lambda: gr.Timer(active=True), None, self.clock, **_QUIET)
         for other in others:
             other.select(lambda: gr.Timer(active=False), None, self.clock, **_QUIET)
-        followed = [self.seen, self.tokens, self.clock]
-        self.clock.tick(self._follow, [self.seen, self.selected], followed, **_QUIET)
-        self.tokens.click(
-            self._select, self.seen, [self.selected, self.tokens, self.choices, self.temperature, *views], **_QUIET
-        )
-        self.temperature.input(
-            self._what_if, [self.selected, self.temperature], self.choices, trigger_mode="always_last", **_QUIET
-        )
-        self.attention.click(self._head, self.selected, [self.selected, self.attention, self.sums], **_QUIET)
+        followed = [self.clock, *self.views]
+        self.clock.tick(self._follow, [self.seen, panel.remembered], followed, **_QUIET)
+        clicks = [self.prompt.click, self.tokens.click, self.attention.click, self.temperature.input]
+        looking = [self.seen, self.selected, self.temperature]
+        gr.on(clicks, self._look, looking, self._chosen, trigger_mode="always_last", **_QUIET)
         chat = panel.interface
+        left = [chat.new_chat_button.click, chat.chat_history_dataset.click, chat.chatbot.clear, chat.chatbot.undo]
+        # What was seen is kept, so that it is not taken for news.
+        gone = self._unselected() | {self.prompt: "", self.tokens: note_html(CHANGED)}
+        gr.on(left, lambda: gone, None, list(gone), **_QUIET)
+        self._tie_branches(panel, settings)
+
+    def _tie_branches(self, panel: ChatPanel, settings: Controls) -> None:
+        chat = panel.interface
+        self.choices.click(stoppable, None, chat.textbox, **_QUIET)
         branching = self.choices.click(
             self._branch,
             # The system prompt comes first among the settings; it stands in the chat already.
@@ -95,64 +122,78 @@ class Inspector:
             concurrency_limit=None,
             api_visibility="private",
         )
-        kept = [chat.chatbot_state, chat.chatbot_value]
-        branching.then(lambda bubbles: (bubbles, bubbles), chat.chatbot, kept, **_QUIET)
-        # Stopped by the same button as any other answer.
-        self.choices.click(lambda: gr.Textbox(submit_btn=False, stop_btn=True), None, chat.textbox, **_QUIET)
-        for end in (branching, chat.textbox.stop(None, cancels=[branching], **_QUIET)):
-            end.then(lambda: gr.Textbox(submit_btn=True, stop_btn=False), None, chat.textbox, **_QUIET)
+        # Stopped by the same button as any other answer, and put in order as any other.
+        chat.textbox.stop(None, cancels=[branching], **_QUIET)
+        panel.settle(branching, branching, opened)
 
-    def _observed(self) -> tuple[ObservedEngine, ChatTemplate]:
-        served = self._loader.loaded()
+    def _unselected(self, words: str = CLICK_FIRST) -> _Drawn:
+        """Return the tab without a selected token."""
+        note, said = note_html(CLICK_FIRST), "" if words is CLICK_FIRST else note_html(words)
+        folded = dict.fromkeys((self.layers, self.attention, self.neurons, self.sums), note)
+        return {self.selected: None, self.temperature: gr.Slider(visible=False), self.choices: said} | folded
+
+    def _observed(self, request: gr.Request) -> tuple[ObservedEngine, ChatTemplate]:
+        served = self._loader.loaded(session_of(request))
         return observed(served), served.template
 
-    def _follow(self, shown: Observation | None, selected: Selection | None, request: gr.Request) -> Any:
-        """Draw the tokens of the latest answer, if there are new ones."""
-        if not self._loader.wait(0):
-            return gr.skip(), gr.skip(), gr.skip()
-        try:
-            engine, template = self._observed()
-        except NanoChatError as error:
-            return None, note_html(str(error)), gr.Timer(active=False)
-        seen = engine.latest(request.session_hash or "")
-        if seen is None or seen is shown:
-            return gr.skip(), gr.skip(), gr.skip()
-        same = selected is not None and selected.seen.trace is seen.trace
-        return seen, tokens_view(seen, template, selected.position if same and selected else None), gr.skip()
-
-    def _select(self, seen: Observation | None, event: gr.EventData) -> tuple[Any, ...]:
-        with told_to_the_page():
-            engine, template = self._observed()
-            chosen = selection(seen, _carried(event, "place"))
-            views = panels(chosen, engine.lens, template)
-            return (
-                chosen,
-                tokens_view(seen, template, chosen.position),
-                choices_view(chosen, engine.lens, template),
-                gr.Slider(value=chosen.seen.settings.temperature, visible=True),
-                views.layers,
-                views.attention,
-                views.neurons,
-                views.sums,
-            )
-
-    def _what_if(self, selected: Selection | None, temperature: float) -> Any:
-        """Redraw the candidates under another temperature, from what was captured."""
-        if selected is None:
+    def _follow(self, shown: Observation | None, remembered: Conversation, request: gr.Request) -> Any:
+        """Draw the tokens of the latest answer, if there are new ones; nothing of one that was edited since."""
+        session = session_of(request)
+        # Asked for its status only: an open tab must not keep a model that nobody talks to.
+        served = self._loader.status(session)
+        if not isinstance(served, ServedModel):
             return gr.skip()
-        with told_to_the_page():
-            engine, template = self._observed()
-            return choices_view(selected, engine.lens, template, temperature)
+        try:
+            seen = observed(served).latest(session)
+        except LensError as error:
+            return self.cleared(str(error)) | {self.clock: gr.Timer(active=False)}
+        if seen is None:
+            return gr.skip()
+        if is_edited_since(seen, remembered):
+            return self.cleared(EDITED if remembered.messages else CHANGED) if shown is not None else gr.skip()
+        if not is_worth_drawing(seen, shown):
+            return gr.skip()
+        news: _Drawn = {self.seen: seen, self.tokens: tokens_view(seen, served.template)}
+        if shown is None or shown.name != seen.name:
+            news |= self._unselected() | {self.prompt: prompt_view(seen, served.template)}
+        return news
 
-    def _head(self, selected: Selection | None, event: gr.EventData) -> tuple[Any, ...]:
-        """Show another head large."""
-        with told_to_the_page():
-            engine, template = self._observed()
-            if selected is None:
-                raise LensError("Click a token first.")
-            chosen = replace(selected, layer=whole(_carried(event, "layer")), head=whole(_carried(event, "head")))
+    def _look(
+        self,
+        seen: Observation | None,
+        selected: Selection | None,
+        temperature: float,
+        request: gr.Request,
+        event: gr.EventData,
+    ) -> _Drawn:
+        """Show another token, another head of the same token, or its candidates under another temperature."""
+        try:
+            engine, template = self._observed(request)
+            place, layer, head = (_carried(event, name) for name in ("place", "layer", "head"))
+            if place is not None:
+                return self._token(selection(seen, place, engine.mark), engine, template)
+            if selected is None or selected.seen.engine != engine.mark:
+                raise LensError(CLICK_FIRST)
+            if layer is None:
+                SamplingSettings(temperature)
+                return {self.choices: choices_view(selected, engine.lens, template, temperature)}
+            chosen = replace(selected, layer=whole(layer), head=whole(head))
             views = panels(chosen, engine.lens, template)
-            return chosen, views.attention, views.sums
+            return {self.selected: chosen, self.attention: views.attention, self.sums: views.sums}
+        except NanoChatError as error:
+            return self._unselected(str(error))
+
+    def _token(self, chosen: Selection, engine: ObservedEngine, template: ChatTemplate) -> _Drawn:
+        views = panels(chosen, engine.lens, template)
+        return {
+            self.selected: chosen,
+            self.temperature: gr.Slider(value=chosen.seen.settings.temperature, visible=True),
+            self.choices: choices_view(chosen, engine.lens, template),
+            self.layers: views.layers,
+            self.attention: views.attention,
+            self.neurons: views.neurons,
+            self.sums: views.sums,
+        }
 
     def _branch(
         self,
@@ -167,51 +208,23 @@ class Inspector:
         seed: int | None,
         event: gr.EventData,
         request: gr.Request,
-    ) -> Generator[_Branch, None, None]:
+    ) -> Generator[tuple[list[Bubble], Conversation], None, None]:
         """Go on from the selected token with another one in its place, under the settings as they are now."""
         with told_to_the_page():
-            engine, template = self._observed()
+            model = self._loader.chosen(session_of(request))
+            _, template = self._observed(request)
             settings = SamplingSettings(temperature, top_k, top_p, repetition_penalty, max_tokens, seed)
             begun = begun_branch(selected, remembered, template, whole(_carried(event, "id")))
-            kept = _up_to_the_question(history)
-            events = engine.stream(begun, settings, session=request.session_hash or "")
-            with closing(paced(continued(events, begun), urgent=is_first_token)) as states:
-                for reply in states:
-                    yield [*kept, *drawn(reply)], Conversation((*begun.messages[:-1], reply.message))
+            kept = up_to_the_question(history)
+            for reply, memory in self._answering.answers(model, begun, settings, remembered, request):
+                yield [*kept, *drawn(reply)], memory
 
 
-def begun_branch(
-    selected: Selection | None, remembered: Conversation, template: ChatTemplate, token_id: int
-) -> Conversation:
-    """Return the chat up to the selected token, with another in its place.
-
-    Raises LensError when the chat on the page has gone on, or was edited, since the answer that is looked at.
-    """
-    if selected is None:
-        raise LensError("Click a token first.")
-    conversation, offset = answered(selected.seen, template)
-    if conversation.messages[-1].ids != (remembered.messages[-1].ids if remembered.messages else None):
-        raise LensError("The chat has changed since this answer: click a token of the answer that it ends in now.")
-    return branched(conversation, template, len(conversation.messages) - 1, offset + selected.place, token_id)
-
-
-def _folded(title: str, script: str) -> gr.HTML:
-    with gr.Accordion(title, open=False):
-        return gr.HTML(
-            '<p class="inside-note">Click a token of the answer first.</p>',
-            js_on_load=script,
-            apply_default_css=False,
-            padding=False,
-        )
+def _drawing(name: str, script: str, value: str = "") -> gr.HTML:
+    return gr.HTML(value, js_on_load=script, elem_id=name, apply_default_css=False, padding=False)
 
 
 def _carried(event: gr.EventData, name: str) -> object:
     """Return what the clicked button carries under a name; None for a click that this page has not made."""
     values = event._data
     return values.get(name) if isinstance(values, dict) else None
-
-
-def _up_to_the_question(history: list[Bubble]) -> list[Bubble]:
-    """Return the bubbles without the last answer."""
-    questions = [place for place, bubble in enumerate(history) if bubble.get("role") == "user"]
-    return history[: questions[-1] + 1] if questions else []

@@ -15,12 +15,15 @@ WIDTH = 340.0
 def lens_html(rows: Sequence[LensRow], decided_after: int | None, name: Callable[[int], str]) -> str:
     """Return the lens as a table: a row for each layer, its five best guesses, and the rank of the chosen token."""
     body = "".join(_lens_row(row, decided_after, name) for row in rows)
-    heads = ["After", "Rank", *("Best guess" if number == 1 else f"{number}." for number in range(1, 6))]
-    note = f'<p class="inside-note">{_decision(rows, decided_after)}</p>'
+    heads = ["Layer", "Rank", *("Best guess" if number == 1 else f"{number}." for number in range(1, 6))]
+    note = (
+        '<p class="inside-note">The model speaks after its last layer. Asked after each layer (the logit lens), it '
+        f"shows how the choice takes shape; 0 is the embedding. {_decision(rows, decided_after)}</p>"
+    )
     return note + table_html("Logit lens", heads, body, "lens")
 
 
-def shares_svg(shares: Sequence[Shares]) -> str:
+def shares_html(shares: Sequence[Shares]) -> str:
     """Return a bar for each layer: what it started from, what attention added, what the MLP added."""
     pitch = min(22.0, max(9.0, 240 / len(shares)))
     left, full = 30.0, WIDTH - 40
@@ -36,7 +39,11 @@ def shares_svg(shares: Sequence[Shares]) -> str:
             elements.append(box(x, y, full * part / total, pitch * 0.75, style, 1))
             x += full * part / total
         elements.append(words(left - 6, y + pitch * 0.4, str(share.layer), "tiny", "end"))
-    return svg(WIDTH, 24 + pitch * len(shares), "Who moved the stream", _told(shares), elements)
+    picture = svg(WIDTH, 24 + pitch * len(shares), "Who moved the stream", _told(shares), elements)
+    return (
+        "<h3>Who moved the stream</h3>"
+        '<p class="inside-note">Each layer adds to what came before: how much of the result is whose.</p>' + picture
+    )
 
 
 def firings_html(firings: Sequence[Firing], name: Callable[[int], str]) -> str:
@@ -50,15 +57,19 @@ def firings_html(firings: Sequence[Firing], name: Callable[[int], str]) -> str:
             + "</li>"
             for neuron in firing.strongest
         )
-        bar = f'<span class="bar" style="width:{max(1, round(100 * rest))}%"></span>'
+        bar = f'<span class="bar" style="width:{100 * rest:.1f}%"></span>'
         rows.append(
             f'<tr><th scope="row">{firing.layer}</th><td>{bar}{firing.zeros:,} of {firing.neurons:,} '
             f"({percent(rest)})</td><td><ul>{said or '<li>none</li>'}</ul></td></tr>"
         )
-    return table_html("Neurons", ["Layer", "Exactly zero", "Fires most, and pushes up"], "".join(rows), "neurons")
+    return (
+        '<p class="inside-note">relu² turns whatever is negative into exactly zero, so most neurons stay silent; one '
+        "that fires makes some words more likely, whatever the text.</p>"
+        + table_html("Neurons", ["Layer", "Exactly zero", "Fires most, and pushes up"], "".join(rows), "neurons")
+    )
 
 
-def ranks_svg(rows: Sequence[LensRow], vocabulary: int) -> str:
+def ranks_html(rows: Sequence[LensRow], vocabulary: int) -> str:
     """Return the rank of the chosen token over depth as a falling line, rank 1 at the bottom, in steps of ten."""
     from_left, height = 34.0, 84.0
     pitch = (WIDTH - from_left - 14) / max(1, len(rows) - 1)
@@ -70,7 +81,10 @@ def ranks_svg(rows: Sequence[LensRow], vocabulary: int) -> str:
     scale = [words(from_left - 8, 14 + height - height * step / decades, f"{10**step:,}", "tiny", "end")
              for step in range(decades + 1)]  # fmt: skip
     told = "; ".join(f"after {row.layer} layers rank {row.rank}" for row in rows)
-    return svg(WIDTH, height + 24, "Rank of the chosen token by layer", told, [*scale, line(points, "curve")])
+    ends = [words(points[0][0], height + 26, "embedding", "tiny"),
+            words(points[-1][0], height + 26, f"layer {rows[-1].layer}", "tiny", "end")]  # fmt: skip
+    picture = svg(WIDTH, height + 32, "Rank of this token by layer", told, [*scale, *ends, line(points, "curve")])
+    return f"<h3>Rank of this token by layer</h3>{picture}"
 
 
 def _decades(rank: int) -> float:
@@ -86,8 +100,7 @@ def _lens_row(row: LensRow, decided_after: int | None, name: Callable[[int], str
         for guess in row.best
     )
     state = ' class="decided"' if decided_after is not None and row.layer >= decided_after else ""
-    label = "embedding" if row.layer == 0 else str(row.layer)
-    return f'<tr{state}><th scope="row">{label}</th><td>{row.rank:,}</td>{guesses}</tr>'
+    return f'<tr{state}><th scope="row">{row.layer}</th><td>{row.rank:,}</td>{guesses}</tr>'
 
 
 def _decision(rows: Sequence[LensRow], decided_after: int | None) -> str:

@@ -1,6 +1,7 @@
 """What the inspector shows, as one JSON object for programs, bounded whatever the length of the text.
 
-Of each head only the places it looked at most are told, of the vocabulary only the best candidates. Layers count from 1
+Of each head only the places it looked at most are told, of one head the map of the newest tokens, of the vocabulary
+only the best candidates. Layers count from 1
 as on the page, 0 being the embedding; heads and positions count from 0.
 """
 
@@ -48,6 +49,7 @@ def inspection(
         "decided_after": look.decided_after,
         "shares": [asdict(share) for share in look.shares],
         "attention": _attention(look, ids, template),
+        "pattern": _pattern(look),
         "neurons": [_firing(firing, template) for firing in map(asdict, look.firings)],
         "softcap": asdict(look.softcap),
         "match": asdict(look.match),
@@ -92,6 +94,13 @@ def _attention(look: Look, ids: Sequence[int], template: ChatTemplate) -> list[l
         ]
         for layer, rows in enumerate(zip(best.indices.tolist(), best.values.tolist(), strict=True))
     ]
+
+
+def _pattern(look: Look) -> dict[str, Any]:
+    """Return the map of one head, as `look.match` names it: a row for each of the newest tokens, up to itself."""
+    first = look.position - len(look.pattern)
+    rows = [row[first : first + place + 1] for place, row in enumerate(look.pattern.tolist())]
+    return {"first": first, "rows": [[round(weight, 4) for weight in row] for row in rows]}
 
 
 def _firing(firing: dict[str, Any], template: ChatTemplate) -> dict[str, Any]:

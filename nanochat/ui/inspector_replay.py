@@ -6,112 +6,117 @@ answer may be another one, and the page says so.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
-from typing import Any, TypeAlias
+from collections.abc import Callable, Generator
+from typing import Any
 
 import gradio as gr
 
 from nanochat.chat.conversation import Conversation, Message
 from nanochat.chat.sampling import SamplingSettings
-from nanochat.errors import LensError, NanoChatError
+from nanochat.errors import LensError
 from nanochat.lens.replay import Replay, curl_call, decoded, encoded, python_call
+from nanochat.ui.answering import Answering
 from nanochat.ui.bubbles import Bubble, drawn
 from nanochat.ui.chat_panel import ChatPanel
 from nanochat.ui.controls import ABOUT, Controls
-from nanochat.ui.guards import told_to_the_page
-from nanochat.ui.inspector_views import continued, observed
-from nanochat.ui.loading import ModelLoader
-from nanochat.ui.pace import paced
-from nanochat.ui.reply import Reply, is_first_token, parts_of
+from nanochat.ui.guards import session_of, told_to_the_page
+from nanochat.ui.inspector_views import observed
+from nanochat.ui.models import Models
+from nanochat.ui.reply import Reply, parts_of
 from nanochat.ui.served import ServedModel
+from nanochat.ui.settling import opened, stoppable
 
 PARAMETER = "replay"
 
 _QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-_COPY = "(text) => navigator.clipboard.writeText(text)"
-_Update: TypeAlias = tuple[list[Bubble], Conversation]
+# A page that came over plain HTTP from another machine has no clipboard.
+_COPY = """(text) => (navigator.clipboard ? navigator.clipboard.writeText(text) : Promise.reject()).then(
+  () => "<p class=inside-note role=status>Copied.</p>",
+  () => "<p class=inside-note role=status>The browser lets nothing be copied here: take it from the box.</p>")"""
 
 
 class ReplayButtons:
     """Three buttons, drawn where the caller stands; `tie_up` connects them, and the links, with the chat."""
 
-    def __init__(self, loader: ModelLoader[ServedModel]) -> None:
+    def __init__(self, loader: Models[ServedModel]) -> None:
         self._loader = loader
+        self._answering = Answering(loader)
         with gr.Row(elem_id="replay"):
-            self.buttons = [gr.Button(f"Copy {what}", size="sm") for what in ("link", "Python", "curl")]
-        self._carried = gr.Textbox(visible=False)
+            self.buttons = {what: gr.Button(f"Copy {what}", size="sm") for what in ("link", "Python", "curl")}
+        self._said = gr.HTML(elem_id="replay-said", padding=False)
+        self._copied = gr.Textbox(visible=False, interactive=False, max_lines=6, elem_id="replay-copied")
         self._followed: gr.State = gr.State(None)
 
     def tie_up(self, page: gr.Blocks, panel: ChatPanel, settings: Controls) -> None:
         """Connect the buttons and the links with the chat; call once, within the page."""
-        for button, function in zip(self.buttons, (self._link, self._python, self._curl), strict=True):
-            button.click(function, None, self._carried, **_QUIET).success(None, self._carried, None, js=_COPY)
+        makers: dict[str, Callable[[Replay, str], str]] = {"link": link, "Python": python_call, "curl": curl_call}
+        for what, button in self.buttons.items():
+            copied = button.click(self._maker(what, makers[what]), None, self._copied, **_QUIET)
+            copied.success(None, self._copied, self._said, js=_COPY)
         chat = panel.interface
-        page.load(self._arrive, None, [self._followed, *settings.inputs], **_QUIET)
+        page.load(_arrive, None, self._followed, **_QUIET)
+        self._followed.change(stoppable, None, chat.textbox, **_QUIET)
         following = self._followed.change(
             self._follow,
-            self._followed,
-            [chat.chatbot, panel.remembered],
+            [self._followed, panel.remembered],
+            [chat.chatbot, panel.remembered, *settings.inputs],
             show_progress="hidden",
             concurrency_limit=None,
             api_visibility="private",
         )
-        kept = [chat.chatbot_state, chat.chatbot_value]
-        following.then(lambda bubbles: (bubbles, bubbles), chat.chatbot, kept, **_QUIET)
+        chat.textbox.stop(None, cancels=[following], **_QUIET)
+        panel.settle(following, following, opened)
+
+    def _maker(self, what: str, make: Callable[[Replay, str], str]) -> Callable[[gr.Request], gr.Textbox]:
+        # Gradio finds the request by its annotation, which a lambda has not.
+        def made(request: gr.Request) -> gr.Textbox:
+            with told_to_the_page():
+                return gr.Textbox(make(self._latest(request), address(request)), label=what.capitalize(), visible=True)
+
+        return made
 
     def _latest(self, request: gr.Request) -> Replay:
         """Return what led to the latest answer. Raises LensError where there is none."""
-        served = self._loader.loaded()
-        seen = observed(served).latest(request.session_hash or "")
+        served = self._loader.loaded(session_of(request))
+        seen = observed(served).latest(session_of(request))
         if seen is None:
             raise LensError("There is no answer to give again: ask something first.")
         return Replay(seen.conversation, seen.settings, served.checkpoint.checksum)
 
-    def _link(self, request: gr.Request) -> str:
-        with told_to_the_page():
-            return f"{address(request)}/?{PARAMETER}={encoded(self._latest(request))}"
-
-    def _python(self, request: gr.Request) -> str:
-        with told_to_the_page():
-            return python_call(self._latest(request), address(request))
-
-    def _curl(self, request: gr.Request) -> str:
-        with told_to_the_page():
-            return curl_call(self._latest(request), address(request))
-
-    def _arrive(self, request: gr.Request) -> list[Any]:
-        """Keep the link a visitor came by, and set the settings as it says; a refusal is kept in its place.
-
-        It is told by `_follow`, since Gradio shows notices of queued events only.
-        """
-        value = request.query_params.get(PARAMETER)
-        settings = [gr.skip()] * len(ABOUT)
+    def _follow(
+        self, value: str | None, remembered: Conversation, request: gr.Request
+    ) -> Generator[list[Any], None, None]:
+        """Answer a link anew, under its settings."""
+        unchanged = [gr.skip()] * len(ABOUT)
         if not value:
-            return [gr.skip(), *settings]
-        if not self._loader.wait(0):
-            return ["The model is still loading: open the link again when its name is there.", *settings]
-        try:
-            replay = decoded(value, self._loader.loaded().template)
-        except NanoChatError as error:
-            return [str(error), *settings]
-        return [replay, *setting_values(replay.conversation, replay.settings)]
-
-    def _follow(self, replay: Replay | str | None, request: gr.Request) -> Generator[_Update, None, None]:
-        if replay is None:
+            # A generator that yields nothing would empty what it draws.
+            yield [gr.skip(), gr.skip(), *unchanged]
             return
         with told_to_the_page():
-            if isinstance(replay, str):
-                raise LensError(replay)
-            served = self._loader.loaded()
+            model = self._loader.chosen(session_of(request))
+            # Whoever follows a link wakes a Space: the answer comes when the model is there.
+            while not self._loader.wait(0.1, name=model):
+                yield [[], remembered, *unchanged]
+            served = self._loader.loaded(name=model)
+            replay = decoded(value, served.template)
             if replay.checksum != served.checkpoint.checksum:
                 gr.Info("This link was made with another model: its answer may be another one.")
             conversation = replay.conversation
             shown = bubbles_of(conversation)
-            events = served.engine.stream(conversation, replay.settings, session=request.session_hash or "")
-            with closing(paced(continued(events, conversation), urgent=is_first_token)) as states:
-                for reply in states:
-                    yield [*shown, *drawn(reply)], Conversation((*_asked(conversation), reply.message))
+            yield [shown, remembered, *setting_values(conversation, replay.settings)]
+            for reply, memory in self._answering.answers(model, conversation, replay.settings, remembered, request):
+                yield [[*shown, *drawn(reply)], memory, *unchanged]
+
+
+def link(replay: Replay, address: str) -> str:
+    """Return the address of the page that gives an answer again. Raises LensError for a chat that is too long."""
+    return f"{address}/?{PARAMETER}={encoded(replay)}"
+
+
+def _arrive(request: gr.Request) -> str | None:
+    """Return the link a visitor came by; what is wrong with it is told later, in an event that may show notices."""
+    value = request.query_params.get(PARAMETER)
+    return value if isinstance(value, str) and value else None
 
 
 def address(request: gr.Request) -> str:

@@ -1,20 +1,28 @@
 """Tokens as chips, and what might have stood in the place of one: values in, HTML out.
 
 How likely a token was is told three ways, so that no colour has to be told from another: by the chip's tint, by its
-underline, and in words. Chips are one stop for the Tab key; arrow keys move among them (inspector.js).
+underline, and in words. Chips are one stop for the Tab key; arrow keys move among them. Which chip is pressed only the
+browser knows (inspector.js), so a drawing that arrives late cannot press another one.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
 from nanochat.lens.choices import Choice, Choices
 
-# Least probability and name of each kind of chip, best first; styled in inspector.css.
-LEVELS = ((0.9, "sure"), (0.5, "likely"), (0.2, "open"), (0.05, "unlikely"), (0.0, "surprising"))
+# Least probability, name and words of each kind of chip, best first; styled in inspector.css.
+LEVELS = (
+    (0.9, "sure", "90 % or more"),
+    (0.5, "likely", "50 %"),
+    (0.2, "open", "20 %"),
+    (0.05, "unlikely", "5 %"),
+    (0.0, "surprising", "less"),
+)
+# A chip is about 150 bytes; the oldest of a longer text are counted and not drawn.
+MOST_CHIPS = 1_000
 _BREAKS = str.maketrans({"\n": "↵", "\t": "⇥"})
 _MARKS = str.maketrans({"\n": "↵", "\t": "⇥", "\r": "␍", " ": "·"})
 
@@ -36,24 +44,24 @@ class Chip:
             return "forced"
         if self.probability is None:
             return "given"
-        return next(name for least, name in LEVELS if self.probability >= least)
+        return next(name for least, name, _ in LEVELS if self.probability >= least)
 
 
-def chips_html(prompt: Sequence[Chip], answer: Sequence[Chip], selected: int | None = None) -> str:
-    """Return the answer's tokens as buttons, those of the prompt folded away above them."""
-    if not answer:
-        return '<p class="inside-note">Ask something: each token of the answer will appear here, to be clicked.</p>'
-    stop = selected if selected in {chip.place for chip in answer} else answer[0].place
-    given = "".join(
-        f'<span class="token given" title="{text_html(about(chip))}">{_text(chip)}</span>' for chip in prompt
-    )
+def prompt_html(chips: Sequence[Chip], answer: str = "") -> str:
+    """Return the prompt's tokens folded away; `answer` is the name of the answer that they led to."""
+    if not chips:
+        return ""
     return (
-        f'<details class="prompt-tokens"><summary>The prompt: {_count(len(prompt), "token")}</summary>'
-        f'<p class="tokens">{given}</p></details>'
-        '<div class="tokens" role="toolbar" aria-label="Tokens of the answer">'
-        + "".join(_button(chip, selected, stop) for chip in answer)
-        + f"</div>{_legend()}"
+        f'<details class="prompt-tokens"><summary>The prompt, as it was sent: {_count(len(chips), "token")}</summary>'
+        f"{_toolbar('Tokens of the prompt', chips, answer)}</details>"
     )
+
+
+def chips_html(chips: Sequence[Chip], answer: str = "") -> str:
+    """Return an answer's tokens as buttons and what their looks mean; `answer` is its name."""
+    if not chips:
+        return '<p class="inside-note">Ask something: each token of the answer will appear here, to be clicked.</p>'
+    return f"{_toolbar('Tokens of the answer', chips, answer)}{_legend(any(chip.forced for chip in chips))}"
 
 
 def about(chip: Chip) -> str:
@@ -68,10 +76,13 @@ def about(chip: Chip) -> str:
 def choices_html(choices: Choices, names: Sequence[str], *, branching: bool) -> str:
     """Return the candidates as a table; where `branching`, each has a button that continues the answer with it."""
     rows = "".join(_choice(choice, name, branching) for choice, name in zip(choices.shown, names, strict=True))
-    heads = ["#", "Token", "Model", "Drawn", *(['<span class="sr-only">Continue</span>'] if branching else [])]
+    heads = ["#", "Token", "Model", "Settings", *(['<span class="sr-only">Continue</span>'] if branching else [])]
+    goes_on = " ↳ continues the answer with that token instead." if branching else ""
     return (
-        f'<p class="inside-note">Surprise {choices.surprise_bits:.2f} bits; {choices.entropy_bits:.2f} were to be '
-        f"expected. The settings leave {_count(choices.left, 'candidate')}.</p>" + table_html("Candidates", heads, rows)
+        f'<p class="inside-note">Surprise {choices.surprise_bits:.2f} bits, where {choices.entropy_bits:.2f} were '
+        f"expected: each bit halves a probability. <em>Model</em> is what the model gave a token; <em>Settings</em> "
+        f"what temperature, top-k, top-p and penalty made of it: they leave {_count(choices.left, 'candidate')} to "
+        f"draw from.{goes_on}</p>" + table_html("Candidates", heads, rows)
     )
 
 
@@ -112,12 +123,18 @@ def percent(probability: float) -> str:
     return f"{100 * probability:.{digits}f} %"
 
 
-def _button(chip: Chip, selected: int | None, stop: int) -> str:
-    pressed = "true" if chip.place == selected else "false"
-    words = text_html(about(chip))
+def _toolbar(label: str, chips: Sequence[Chip], answer: str) -> str:
+    left_out = len(chips) - MOST_CHIPS
+    older = f'<p class="inside-note">{_count(left_out, "older token")} not shown.</p>' if left_out > 0 else ""
+    shown = chips[-MOST_CHIPS:]
+    buttons = "".join(_button(chip, 0 if chip is shown[0] else -1) for chip in shown)
+    return f'{older}<div class="tokens" role="toolbar" aria-label="{label}" data-answer="{answer}">{buttons}</div>'
+
+
+def _button(chip: Chip, tabindex: int) -> str:
     return (
-        f'<button type="button" class="token {chip.level}" data-place="{chip.place}" aria-pressed="{pressed}" '
-        f'tabindex="{0 if chip.place == stop else -1}" title="{words}" aria-label="{words}">{_text(chip)}</button>'
+        f'<button class="token {chip.level}" data-place="{chip.place}" aria-pressed="false" tabindex="{tabindex}" '
+        f'title="{text_html(about(chip))}">{_text(chip)}</button>'
     )
 
 
@@ -126,13 +143,12 @@ def _text(chip: Chip) -> str:
     return text_html(chip.name.translate(_BREAKS)) or "∅"
 
 
-def _legend() -> str:
-    texts = {"sure": "≥ 90 %", "likely": "≥ 50 %", "open": "≥ 20 %", "unlikely": "≥ 5 %", "surprising": "below"}
-    items: Iterable[tuple[str, str]] = [*texts.items(), ("forced", "calculator")]
+def _legend(forced: bool) -> str:
+    items = [(name, words) for _, name, words in LEVELS] + ([("forced", "calculator")] if forced else [])
+    chips = "".join(f'<span class="token {level}">{text}</span>' for level, text in items)
     return (
-        '<p class="token-legend">'
-        + "".join(f'<span class="token {level}">{text}</span>' for level, text in items)
-        + "</p>"
+        '<p class="inside-note">Click a token, here or in the prompt, to see how it came to stand there. Its look says '
+        f'how likely it was to the model:</p><p class="token-legend">{chips}</p>'
     )
 
 
@@ -142,16 +158,14 @@ def _choice(choice: Choice, name: str, branching: bool) -> str:
     mark = '<span class="sr-only"> (chosen)</span>' if choice.chosen else ""
     action = ""
     if branching:
-        words = text_html(f"Continue from here with {marked(name)}")
         action = (
-            f'<td><button type="button" class="branch" data-id="{choice.id}" title="{words}" aria-label="{words}">'
-            "↳</button></td>"
+            f'<td><button class="branch" data-id="{choice.id}" '
+            f'title="{text_html(f"Continue from here with {marked(name)}")}">↳</button></td>'
         )
-    width = max(1, math.ceil(100 * choice.probability))
     return (
-        f'<tr class="{state}"><td>{choice.rank}</td><th scope="row">{code(name)}{mark}</th>'
-        f'<td><span class="bar" style="width:{width}%"></span>{percent(choice.probability)}</td>'
-        f"<td>{drawn}</td>{action}</tr>"
+        f'<tr class="{state}"><td>{choice.rank:,}</td><th scope="row">{code(name)}{mark}</th>'
+        f'<td><span class="bar" style="width:{100 * choice.probability:.1f}%"></span>{percent(choice.probability)}</td>'
+        f'<td><span class="bar" style="width:{100 * choice.drawn_probability:.1f}%"></span>{drawn}</td>{action}</tr>'
     )
 
 

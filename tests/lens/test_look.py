@@ -15,6 +15,7 @@ from nanochat import NanoChatForCausalLM
 from nanochat.errors import LensError
 from nanochat.lens.layers import LensRow, decided_after
 from nanochat.lens.look import Lens, Look
+from nanochat.lens.reading import pattern_of, read
 from tests.model.test_current_architecture import make
 
 IDS = tuple(torch.randint(0, 200, (30,), generator=torch.Generator().manual_seed(5)).tolist())
@@ -94,6 +95,17 @@ def test_attention_is_our_eager_attention_in_both_architectures(model: NanoChatF
         outputs = eager(torch.tensor([IDS[:PLACE]]), output_attentions=True, use_cache=False)
     expected = torch.stack([weights[0, :, -1] for weights in outputs.attentions])
     torch.testing.assert_close(look.attention, expected, rtol=0, atol=1e-5)
+
+
+def test_the_pattern_of_one_head_is_the_end_of_its_eager_attention(model: NanoChatForCausalLM, look: Look) -> None:
+    eager = make(attn_implementation="eager", **({} if model.config.smear else CLASSIC))
+    with torch.no_grad():
+        outputs = eager(torch.tensor([IDS[:PLACE]]), output_attentions=True, use_cache=False)
+    torch.testing.assert_close(look.pattern, outputs.attentions[1][0, 2], rtol=0, atol=1e-5)
+    torch.testing.assert_close(look.pattern.sum(dim=-1), torch.ones(PLACE))
+    assert torch.equal(look.pattern, look.pattern.tril())
+    reading = read(model, IDS)
+    torch.testing.assert_close(pattern_of(reading, 1, 2, slice(15, PLACE)), look.pattern[15:], rtol=0, atol=1e-6)
 
 
 def test_every_head_divides_one_whole_attention(model: NanoChatForCausalLM, look: Look) -> None:
