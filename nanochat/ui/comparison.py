@@ -108,14 +108,13 @@ def _attention(plan: Plan) -> tuple[Row, ...]:
 
 
 def _mlp(plan: Plan) -> tuple[Row, ...]:
-    facts, activation = plan.facts, plan.config.hidden_act
+    facts, activation = plan.facts, plan.activation
     wide = Cell("two matrices", f"{facts.intermediate_size / facts.hidden_size:.3g} times as wide")
-    curve = Cell({"relu2": "relu²", "gelu_new": "GELU"}.get(activation, activation))
     gated = Cell("three matrices", "one is a gate; 3.5 times as wide")
     biases = Cell("in attention" if plan.config.attention_bias else "none")
     return (
         Row("MLP", wide, Cell("two matrices", "4 times as wide"), gated),
-        Row("Its curve", curve, Cell("GELU"), Cell("SiLU"), simpler=activation == "relu2"),
+        Row("Activation", Cell(activation), Cell("GELU"), Cell("SiLU"), simpler=activation == "relu²"),
         Row("Biases", biases, Cell("in every matrix but the tables"), Cell("none")),
     )
 

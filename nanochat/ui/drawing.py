@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator
 
 from nanochat.model.facts import ModelFacts
+from nanochat.ui.plan import Plan
 from nanochat.ui.shapes import area, arrow, box, line, plus, svg, words
 
 WIDTH = 340.0
@@ -20,15 +21,15 @@ MIDDLE = (LEFT + RIGHT) / 2
 MOST_BARS = 40
 
 
-def drawing(facts: ModelFacts, softcap: float | None) -> str:
-    """Return the picture as one SVG element; `softcap` is the bound of the final scores, None without one."""
-    elements: list[str] = []
-    y = 14.0
-    for part in (_entrance, _opened_block, _other_blocks):
-        drawn, y = part(facts, y)
-        elements += drawn
+def drawing(plan: Plan) -> str:
+    """Return the picture as one SVG element."""
+    facts = plan.facts
+    elements, y = _entrance(facts, 14.0)
+    opened, y = _opened_block(plan, y)
+    others, y = _other_blocks(facts, y)
+    elements += [*opened, *others]
     stream = line([(STREAM, 44), (STREAM, y + 24)], "stream")
-    drawn, y = _exit(facts, softcap, y)
+    drawn, y = _exit(facts, plan.config.final_logit_softcapping, y)
     return svg(WIDTH, y, _title(facts), _description(facts), [stream, *elements, *drawn])
 
 
@@ -47,10 +48,11 @@ def _entrance(facts: ModelFacts, y: float) -> tuple[list[str], float]:
     return [*tokens, *table, *norm], y + 104
 
 
-def _opened_block(facts: ModelFacts, y: float) -> tuple[list[str], float]:
+def _opened_block(plan: Plan, y: float) -> tuple[list[str], float]:
+    facts = plan.facts
     frame = box(8, y, WIDTH - 16, 216, "frame", 10)
     title = words(LEFT, y + 14, f"Block 1 of {len(facts.layers)}", "small")
-    return [frame, title, *_attention(facts, y + 30), *_mlp(facts, y + 126)], y + 224
+    return [frame, title, *_attention(facts, y + 30), *_mlp(plan, y + 126)], y + 224
 
 
 def _attention(facts: ModelFacts, y: float) -> Iterator[str]:
@@ -70,12 +72,13 @@ def _attention(facts: ModelFacts, y: float) -> Iterator[str]:
     yield plus(STREAM, y + 66)
 
 
-def _mlp(facts: ModelFacts, y: float) -> Iterator[str]:
+def _mlp(plan: Plan, y: float) -> Iterator[str]:
     """An hourglass: wide in the middle, by as much as the MLP is wider than the stream."""
+    facts = plan.facts
     yield arrow([(STREAM, y + 8), (LEFT, y + 8)])
     yield box(LEFT, y, RIGHT - LEFT, 74, "mlp")
     yield words(LEFT + 10, y + 14, "MLP")
-    yield words(RIGHT - 10, y + 14, "RMSNorm, relu²", "small", "end")
+    yield words(RIGHT - 10, y + 14, f"RMSNorm, {plan.activation}", "small", "end")
     wide = (RIGHT - LEFT - 20) / 2
     narrow = wide * min(1.0, facts.hidden_size / facts.intermediate_size)
     top, middle, bottom = y + 26, y + 37, y + 48

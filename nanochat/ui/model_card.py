@@ -53,7 +53,7 @@ def card_html(served: ServedModel) -> str:
     # These are markup of our own; whatever else comes from a model is text.
     markup = {
         "slots": _slots(served),
-        "drawing": drawing(plan.facts, plan.config.final_logit_softcapping),
+        "drawing": drawing(plan),
         "walk": walk_html(plan),
         "comparison": comparison_html(plan),
         "tree": tree_html(tree(plan.facts.tensors)),

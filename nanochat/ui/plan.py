@@ -47,6 +47,12 @@ class Plan:
         return tuple(sorted({8 * tensor.size_bytes // tensor.parameters for tensor in tensors}))
 
     @property
+    def activation(self) -> str:
+        """The curve inside the MLP, as it is called outside of code."""
+        name = self.config.hidden_act
+        return {"relu2": "relu²", "gelu_new": "GELU"}.get(name, name)
+
+    @property
     def rope_base(self) -> float:
         return float((self.config.rope_parameters or {})["rope_theta"])
 

@@ -146,7 +146,7 @@ def mlp(plan: Plan) -> str:
         line([(218, 70), (328, 70)], "axis"),
         line([(273, 6), (273, 78)], "axis"),
         line(curve(plan.config.hidden_act), "curve"),
-        words(273, 88, "relu²" if plan.config.hidden_act == "relu2" else plan.config.hidden_act, "small", "middle"),
+        words(273, 88, plan.activation, "small", "middle"),
     ]
     told = f"{facts.hidden_size} numbers open into {facts.intermediate_size}, pass a curve, and close again."
     return svg(WIDTH, 96, "MLP", told, elements)

@@ -14,7 +14,6 @@ def words(plan: Plan) -> dict[str, str]:
     """Return each placeholder of the files in `walk`, as HTML."""
     facts, config = plan.facts, plan.config
     layers = len(facts.layers)
-    activation = config.hidden_act
     cap = config.final_logit_softcapping
     numbers = {
         "vocabulary": facts.vocabulary,
@@ -34,7 +33,7 @@ def words(plan: Plan) -> dict[str, str]:
         "largest_gate": NanoChatValueEmbedding.largest_gate,
     }
     texts = {
-        "activation": activation,
+        "activation": plan.activation,
         "cap": f"{cap:g}" if cap else "",
         "sharing": _sharing(plan),
         "bound": f"{config.qk_scale**2 * math.sqrt(facts.head_size):.3g}",
@@ -58,9 +57,11 @@ def flows(plan: Plan) -> dict[str, str]:
     asked, kept = (f"{heads:,} × {facts.head_size:,}" for heads in (facts.heads, facts.kv_heads))
     same = f"{stream} → {stream}"
     both = f"{asked} and {kept}"
+    rows = plan.config.padded_vocab_size or facts.vocabulary
+    padding = f"; {rows - facts.vocabulary:,} rows are padding" if rows > facts.vocabulary else ""
     return {
         "tokens": "text → ids",
-        "embedding": f"1 id → {stream}",
+        "embedding": f"1 id → {stream}{padding}",
         **dict.fromkeys(("norm", "first_norm", "second_norm", "last_norm", "backout", "layers"), same),
         **dict.fromkeys(("smear", "residual_mix", "addition"), f"{stream} and {stream} → {stream}"),
         "projections": f"{stream} → {asked}, {kept}, {kept}",
@@ -70,7 +71,7 @@ def flows(plan: Plan) -> dict[str, str]:
         "windows": f"{kept} twice for each token seen, at most {min(plan.windows, default=0):,}",
         "output": f"{asked} → {stream}",
         **dict.fromkeys(("mlp", "mlp_other"), f"{stream} → {neurons} → {stream}"),
-        **dict.fromkeys(("head", "head_tied"), f"{stream} → {vocabulary}"),
+        **dict.fromkeys(("head", "head_tied"), f"{stream} → {vocabulary}{padding}"),
         **dict.fromkeys(("softcap", "probabilities"), f"{vocabulary} → {vocabulary}"),
         "next_token": f"{vocabulary} → 1 id",
         "quantized": "whole numbers and scales → weights",

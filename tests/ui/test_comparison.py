@@ -23,7 +23,7 @@ def test_a_classic_model_is_told_apart_as_a_teacher_would() -> None:
         "Keys and values": "as GPT-2",
         "A token sees": "the same in all",
         "MLP": "as GPT-2",
-        "Its curve": "simpler",
+        "Activation": "simpler",
         "Biases": "as Llama",
         "Head": "as Llama",
         "Scores": "its own",
@@ -40,7 +40,7 @@ def test_a_model_with_another_config_gets_another_table() -> None:
     assert "Besides" not in classic
     assert unlike["Keys and values"].verdict == "as Llama"
     assert unlike["Keys and values"].ours.detail == "4 heads, 1 for these"
-    assert unlike["Its curve"].ours.what == "silu"
+    assert unlike["Activation"].ours.what == "silu"
     assert unlike["Biases"].ours.what == "in attention"
     assert unlike["Head"].verdict == "as GPT-2"
     assert unlike["MLP"].ours.detail == "3 times as wide"

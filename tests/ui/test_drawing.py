@@ -8,13 +8,13 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from nanochat.ui.drawing import drawing
-from tests.ui.models import CONFIGS, facts
+from tests.ui.models import CONFIGS, facts, plan
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def picture(name: str) -> ElementTree.Element:
-    markup = drawing(facts(name), CONFIGS[name].final_logit_softcapping)
+    markup = drawing(plan(name))
     return ElementTree.fromstring(markup.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
 
 
@@ -81,6 +81,8 @@ def test_the_numbers_of_the_model_are_written_out() -> None:
     assert "8,192 tokens, 320 numbers each" in words
     assert "10 heads of 32, 5 for keys and values" in words
     assert "320 → 1,280 → 320" in words
+    assert "RMSNorm, relu²" in words
+    assert "RMSNorm, silu" in texts("unlike")
 
 
 def test_a_screen_reader_is_told_what_is_drawn() -> None:
@@ -92,4 +94,4 @@ def test_a_screen_reader_is_told_what_is_drawn() -> None:
 
 def test_no_colour_stands_in_the_markup() -> None:
     """Light and dark are the style sheet's."""
-    assert not re.search(r'(fill|stroke|style)="', drawing(facts("windows"), 15.0))
+    assert not re.search(r'(fill|stroke|style)="', drawing(plan("windows")))

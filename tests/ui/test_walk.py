@@ -166,6 +166,8 @@ def test_the_words_follow_the_config() -> None:
         "range of ±4.99",
     ):
         assert words in current
+    assert "64 rows are padding" in current
+    assert "padding" not in unlike
     for words in ("they share one set of keys and values", "MLP with silu", "W Q h + b Q".replace(" ", "")):
         assert words in unlike or words in unlike.replace(" ", "")
 
