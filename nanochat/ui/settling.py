@@ -23,7 +23,12 @@ MOST_SAVED_CONVERSATIONS = 50
 
 
 def settled(shown: list[Bubble], remembered: Conversation, index: int | None, saved: Saved | None) -> list[Any]:
-    """Return the chat for the page and for ChatInterface's own state, and the saved chats with this one among them."""
+    """Return the chat for the page and for ChatInterface's own state, and the saved chats with this one among them.
+
+    An empty chat is not saved: Gradio would leave it out of the list it shows, and mistake each chat for the next one.
+    """
+    if not shown:
+        return [gr.skip()] * 4
     last = remembered.messages[-1] if remembered.messages else None
     marked = marked_as_stopped(shown, last.ids if last else None)
     place, others = with_saved(marked, index, saved)

@@ -20,7 +20,8 @@ def test_escape_stops_the_answer_from_where_no_field_needs_it(page: Page) -> Non
     seed = page.get_by_label("number input for Temperature")
     seed.press("Escape")
     assert page.locator("#question .stop-button").is_visible()
-    page.locator("body").press("Escape")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Escape")
     expect(page.locator(".bot-row .thought-group .title").last).to_contain_text("stopped")
     page.locator("[data-testid=submit-button]").wait_for()
 

@@ -9,7 +9,7 @@ import pytest
 from nanochat.chat.conversation import Message
 from nanochat.chat.events import GPUUsed, GPUWait, PrefillProgress, Queued
 from nanochat.ui.numbers import details, ending, headline, waiting_words
-from nanochat.ui.reply import Reply
+from nanochat.ui.reply import Origin, Reply
 from tests.ui.events import done, started
 
 ANSWER = Message("assistant", "Paris.", tuple(range(21)))
@@ -79,3 +79,18 @@ def test_the_account_names_what_was_reused_and_the_context() -> None:
     account = details(FINISHED)
     assert "Prompt: 3 tokens, of which 1 had been read before" in account
     assert "Context: 12 of 256 tokens" in account
+
+
+@pytest.mark.parametrize(
+    ("origin", "line", "account"),
+    [
+        ("model", "continued", "The first 5 tokens of the answer were there before"),
+        ("user", "begun with your words", "The first 5 tokens of the answer are your words"),
+    ],
+)
+def test_what_an_answer_goes_on_from_is_told_and_not_counted_as_new(origin: Origin, line: str, account: str) -> None:
+    going_on = replace(FINISHED, given=5, origin=origin, done=None)
+    assert headline(going_on).startswith("16 tokens · ")
+    assert line in headline(going_on)
+    assert account in details(going_on)
+    assert line not in headline(FINISHED)

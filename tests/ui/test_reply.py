@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from functools import reduce
 
 import pytest
 
 from nanochat.chat.conversation import Message, Part
 from nanochat.chat.events import Event, PrefillProgress, Queued, ToolCall, ToolResult
-from nanochat.ui.reply import Reply, after
+from nanochat.ui.reply import Reply, after, is_first_token, replies
 from tests.ui.events import CALCULATION, calculating_reply, plain_reply, started, token
 
 
@@ -58,3 +59,17 @@ def test_an_event_of_a_kind_not_known_here_changes_nothing() -> None:
 
 def test_an_empty_answer_is_a_message_without_words() -> None:
     assert fold([started()]).message == Message("assistant", "", ())
+
+
+def test_a_reply_that_goes_on_begins_with_what_was_there() -> None:
+    begun = Message("assistant", "Well:", (1, 2))
+    states = list(replies(iter_of(plain_reply(" The sky")[:-1]), begun=begun))
+    assert [state.ids[:2] for state in states] == [(1, 2)] * len(states)
+    assert states[-1].message == Message("assistant", "Well: The sky", (1, 2, 0, 1, 2))
+    # Until a new token comes there is nothing to remember, and the first new one is the one that is waited for.
+    assert [state.begun for state in states] == [False, False, True, True, True]
+    assert [is_first_token(state) for state in states] == [False, False, True, False, False]
+
+
+def iter_of(events: list[Event]) -> Generator[Event, None, None]:
+    yield from events

@@ -69,6 +69,10 @@ def test_an_answer_that_had_begun_stays_and_can_be_continued() -> None:
     assert not text_of(box)
 
 
+def test_an_empty_chat_is_not_saved() -> None:
+    assert settled([], NOTHING, None, [["other"]]) == [gr.skip()] * 4  # type: ignore[list-item]
+
+
 def test_where_nothing_failed_only_the_box_is_opened() -> None:
     *chat, box = given_back([], REMEMBERED, None, None)
     assert chat == [gr.skip()] * 4
