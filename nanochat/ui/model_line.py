@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from nanochat.ui.guards import session_of, told_to_the_page
+from nanochat.ui.inspector import Inspector
 from nanochat.ui.loading import Dropped, Failed, Loading
 from nanochat.ui.model_card import card_html
 from nanochat.ui.models import Models
@@ -44,7 +45,7 @@ class ModelLine:
             self.retry = gr.Button("Try again", visible=False, size="sm", elem_id="load-again")
         self.clock = gr.Timer(POLL_SECONDS)
 
-    def tie_up(self, page: gr.Blocks, card: gr.HTML) -> None:
+    def tie_up(self, page: gr.Blocks, card: gr.HTML, inspector: Inspector) -> None:
         """Draw status and card at the opening of the page, and while a model is on its way; call once, within it."""
         outputs = [self.status, self.retry, self.clock, card]
         page.load(self._open, None, outputs, **_QUIET)
@@ -54,6 +55,8 @@ class ModelLine:
             # The server knows the choice for as long as it knows the visitor; the browser may have kept an older page.
             page.load(self._chosen, None, self.choice, **_QUIET)
             self.choice.input(self._choose, self.choice, outputs, **_QUIET)
+            # What was seen inside one model is not looked at with another.
+            self.choice.input(inspector.cleared, None, inspector.views, **_QUIET)
 
     def _look(self, request: gr.Request) -> tuple[Any, ...]:
         now = self._models.status(session_of(request))

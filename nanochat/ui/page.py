@@ -49,7 +49,7 @@ def build(loader: Models[ServedModel]) -> gr.Blocks:
                 replay = ReplayButtons(loader)
         with middle:
             panel = ChatPanel(loader, settings)
-        line.tie_up(page, model)
+        line.tie_up(page, model, inspector)
         _wire_exports(loader, panel, buttons)
         panel.tie_up(page)
         inspector.tie_up(panel, settings, inside_tab, [settings_tab, model_tab])
