@@ -32,7 +32,7 @@ class Settings:
     # What the loaded ones of them may take together, keys and values of all slots included: the free machine of a Space
     # has 16 GB, and Python, torch and the page take two of them. A single model is not held to it.
     models_gigabytes: float = 12.0
-    # The fastest there is: CUDA, else Apple's GPU, else the processor.
+    # The fastest there is: CUDA, else Apple's GPU, else the processor. "all" lays the layers over all GPUs.
     device: str = "auto"
     # What decodes fastest on the device without losing accuracy that shows; see checkpoint.py.
     dtype: str = "auto"
@@ -121,7 +121,7 @@ def _between(lowest: float, highest: int, number: type[int] | type[float]) -> _K
 
 
 def _device(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d{1,3})?", text.lower()):
+    if not re.fullmatch(r"auto|all|cpu|mps|cuda(:\d{1,3})?", text.lower()):
         raise ValueError(text)
     return text.lower()
 
@@ -146,7 +146,7 @@ _KINDS = {
     "model": _Kind(ALLOWED, _model),
     "models": _Kind(ALLOWED_LIST, _models),
     "models_gigabytes": _between(0.1, 100_000, float),
-    "device": _Kind("auto, cpu, cuda, cuda:N or mps", _device),
+    "device": _Kind("auto, cpu, cuda, cuda:N, mps or all", _device),
     "dtype": _one_of("auto", "float32", "bfloat16", "float16"),
     "quantize": _one_of(*QUANTIZATIONS),
     "threads": _between(0, 1024, int),

@@ -66,7 +66,7 @@ def test_a_reader_who_has_gone_is_no_traceback(tiny_checkpoint: Path) -> None:
     ("arguments", "status", "told"),
     [
         (["run", "--model", "no/such folder"], 2, "NANOCHAT_MODEL is 'no/such folder', but must be \"embedded\""),
-        (["run", "--device", "gpu"], 2, "NANOCHAT_DEVICE is 'gpu', but must be auto, cpu, cuda, cuda:N or mps."),
+        (["run", "--device", "gpu"], 2, "NANOCHAT_DEVICE is 'gpu', but must be auto, cpu, cuda, cuda:N, mps or all."),
         (["chat", "--temperature", "7"], 2, "temperature must be a number from 0 to 2."),
         (["chat", "--seed", "-1"], 2, "seed must be a whole number from 0"),
         (["run", "--model", str(HOUSE / "tests"), "--device", "cpu"], 1, "config.json is missing."),

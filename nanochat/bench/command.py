@@ -28,7 +28,7 @@ from nanochat.bench.table import Row, as_json, as_text, cells
 from nanochat.bench.trial import Trial, prepare
 from nanochat.bench.turns import turns_rows
 from nanochat.errors import BenchError
-from nanochat.model.checkpoint import choose_device
+from nanochat.model.placing import choose_device
 
 Apart: TypeAlias = Callable[[Shape, str, int, Progress], list[Row]]
 Together: TypeAlias = Callable[[Trial], list[Row]]

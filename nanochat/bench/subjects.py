@@ -18,9 +18,10 @@ from torch import nn
 from transformers import PreTrainedTokenizerFast
 
 from nanochat.chat.template import ChatTemplate
-from nanochat.model.checkpoint import choose_device, load_checkpoint
+from nanochat.model.checkpoint import load_checkpoint
 from nanochat.model.configuration_nanochat import NanoChatConfig
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
+from nanochat.model.placing import choose_device
 from nanochat.model.quantization import quantize
 from nanochat.model.source import EMBEDDED
 
@@ -45,7 +46,7 @@ class Shape:
     heads: int = 0
     vocabulary: int = 65_536
     answer_tokens: int = 24
-    crowd_tokens: int = 16
+    crowd_tokens: int = 8
     chat_tokens: int = 1_500
     rival_types: tuple[torch.dtype, ...] = (torch.bfloat16,)
 
@@ -63,7 +64,7 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
             rival_types=(torch.float32, torch.bfloat16),
         ),
         "d20": Shape("d20", hidden_size=1280, layers=20, heads=10),
-        "d32": Shape("d32", hidden_size=2048, layers=32, heads=16, answer_tokens=12, crowd_tokens=6),
+        "d32": Shape("d32", hidden_size=2048, layers=32, heads=16, answer_tokens=12, crowd_tokens=4),
     }
 )
 

@@ -36,6 +36,7 @@ from nanochat.model.gpu_quantization import check_place, gpu_config
 from nanochat.model.hub import Progress
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 from nanochat.model.native import NativeRun, find_run, largest_bytes, load_native, run_files
+from nanochat.model.placing import ALL_GPUS, choose_device, choose_dtype, spread
 from nanochat.model.quantization import KERNEL_TYPE, check_name
 from nanochat.model.source import EMBEDDED, PRETRAINED, HubSource, LocalSource, parse_source
 from nanochat.model.weights import INDEX, read_headers, remedy, shard_names, verify_content
@@ -52,9 +53,6 @@ SMALL_FILES = [
     INDEX,
 ]
 SMALL_BYTES = 200_000_000
-# Up to here a processor decodes faster in float32 than in bfloat16, whose rows it must widen first; above, the bytes
-# that every token reads from memory decide.
-FLOAT32_PARAMETERS = 300_000_000
 # About what a parameter takes when the matrices are quantized and the tables, in bfloat16, are a tenth of all.
 PARAMETER_BYTES = {"int8": 1.15, "int4": 0.8}
 
@@ -81,7 +79,7 @@ def load_checkpoint(
 ) -> Checkpoint:
     """Load a model for inference. Nothing in it is ever run as code.
 
-    source: "embedded", a folder, or a Hub id with an optional @revision. device: auto, cpu, cuda, cuda:N or mps.
+    source: "embedded", a folder, or a Hub id with an optional @revision. device: auto, cpu, cuda, cuda:N, mps or all.
     dtype: auto, float32, bfloat16 or float16. quantize: none, int8 or int4, for the large matrices.
     progress: called with words and a fraction from 0 to 1.
     make_room: called with the bytes of the weights once they are known, before memory is spent on them.
@@ -93,43 +91,19 @@ def load_checkpoint(
     parsed = parse_source(source)
     try:
         check_place(quantize, place)
+        if device == ALL_GPUS and quantize != "none":
+            raise CheckpointError(
+                f"{quantize} runs on one GPU: set NANOCHAT_DEVICE=cuda, or leave NANOCHAT_QUANTIZE out."
+            )
         if isinstance(parsed, LocalSource):
             folder, revision = parsed.folder, None
         else:
             folder, revision = _fetch(parsed, progress)
-        wanted = _Wanted(place, dtype, quantize, make_room)
+        wanted = _Wanted(place, device == ALL_GPUS, dtype, quantize, make_room)
         model, tokenizer, checksum = _load(folder, wanted, progress)
         return Checkpoint(model, tokenizer, source, revision, checksum)
     except CheckpointError as error:
         raise CheckpointError(f"The model {source} cannot be loaded: {error}") from error
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of that name, for auto the fastest there is. Raises CheckpointError where there is none."""
-    has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if name == "auto":
-        return torch.device("cuda" if has_cuda else "mps" if has_mps else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise CheckpointError(f"{name[:100]!r} is not a device: use auto, cpu, cuda, cuda:N or mps.") from error
-    present = {"cpu": 1, "cuda": torch.cuda.device_count() if has_cuda else 0, "mps": int(has_mps)}
-    if (device.index or 0) >= present.get(device.type, 0):
-        raise CheckpointError(f"This machine has no device {name}: set it to auto or cpu.")
-    return device
-
-
-def choose_dtype(name: str, device: torch.device, parameters: int) -> torch.dtype:
-    """Return the type of that name, for auto what decodes fastest on the device. Raises CheckpointError."""
-    types = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name in types:
-        return types[name]
-    if name != "auto":
-        raise CheckpointError(f"{name[:100]!r} is not a type of numbers: use auto, {', '.join(types)}.")
-    if device.type == "cuda":
-        # Before Ampere there is no bfloat16 in hardware, and float16 overflows where the MLP squares.
-        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float32
-    return torch.float32 if parameters <= FLOAT32_PARAMETERS else torch.bfloat16
 
 
 def _fetch(source: HubSource, progress: Progress) -> tuple[Path, str]:
@@ -164,6 +138,7 @@ class _Wanted:
     """How the model shall be in the end."""
 
     device: torch.device
+    spread: bool
     dtype: str
     quantization: str
     make_room: Callable[[int], None] | None
@@ -190,7 +165,7 @@ def _load(
     progress("Checking the weights", 0.8)
     check_finite(model)
     try:
-        nn.Module.to(model, wanted.device)
+        spread(model) if wanted.spread else nn.Module.to(model, wanted.device)
     except torch.OutOfMemoryError as error:
         size = sum(tensor.nbytes for tensor in model.state_dict().values())
         raise CheckpointError(f"its {size / 1e9:,.1f} GB do not fit into the memory of {wanted.device}.") from error

@@ -105,7 +105,18 @@ class NanoChatConfig(PreTrainedConfig):
             self.num_key_value_heads = self.num_attention_heads
         if self.sliding_window is None and "S" in (self.window_pattern or ""):
             self.sliding_window = short_window(self.max_position_embeddings)
+        self._limit_plans()
         super().__post_init__(**kwargs)  # type: ignore[no-untyped-call]
+
+    def _limit_plans(self) -> None:
+        """Leave out of the plans what they cannot say of the current architecture: it is cut in fewer places."""
+        if self.value_embeddings:
+            # The additions to the values come for all heads at once, so attention stays whole on each device.
+            plan = {name: style for name, style in type(self).base_model_tp_plan.items() if ".mlp." in name}
+            self.base_model_tp_plan = plan  # type: ignore[misc]
+        if self.value_embeddings or self.residual_lambdas or self.smear or self.backout:
+            # A stage of a pipeline is handed the stream alone; these ask for the ids or for an earlier state of it too.
+            self.base_model_pp_plan = None  # type: ignore[assignment, misc]
 
     @property
     def layer_types(self) -> list[str]:

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from nanochat import NanoChatForCausalLM
 from nanochat.errors import CheckpointError
-from nanochat.model.checkpoint import FLOAT32_PARAMETERS, choose_device, choose_dtype, load_checkpoint
+from nanochat.model.checkpoint import load_checkpoint
 from nanochat.model.folder import save_folder
 from nanochat.model.modeling_nanochat import alone
 from nanochat.model.source import PRETRAINED
@@ -80,61 +80,6 @@ def test_progress_only_grows_and_ends_at_one(folder: Path) -> None:
     load_checkpoint(str(folder), device="cpu", progress=lambda _, fraction: told.append(fraction))
     assert told == sorted(told)
     assert (told[0], told[-1]) == (0.0, 1.0)
-
-
-@pytest.mark.parametrize(
-    ("name", "cuda", "mps", "expected"),
-    [
-        ("auto", 0, False, "cpu"),
-        ("auto", 2, False, "cuda"),
-        ("auto", 0, True, "mps"),
-        ("auto", 1, True, "cuda"),
-        ("cpu", 2, True, "cpu"),
-        ("cuda", 1, False, "cuda"),
-        ("cuda:1", 2, False, "cuda:1"),
-        ("mps", 0, True, "mps"),
-        ("cuda", 0, False, None),
-        ("cuda:2", 2, False, None),
-        ("mps", 1, False, None),
-        ("meta", 1, False, None),
-        ("toaster", 1, False, None),
-    ],
-)
-def test_the_device_is_the_fastest_or_the_one_named_or_refused(
-    name: str, cuda: int, mps: bool, expected: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda > 0)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    if expected is None:
-        with pytest.raises(CheckpointError, match=r"has no device|is not a device"):
-            choose_device(name)
-    else:
-        assert choose_device(name) == torch.device(expected)
-
-
-@pytest.mark.parametrize(
-    ("name", "device", "capability", "parameters", "expected"),
-    [
-        ("auto", "cpu", None, FLOAT32_PARAMETERS, torch.float32),
-        ("auto", "cpu", None, FLOAT32_PARAMETERS + 1, torch.bfloat16),
-        ("auto", "cuda", (8, 0), 10, torch.bfloat16),
-        ("auto", "cuda", (7, 5), 10**10, torch.float32),
-        ("auto", "mps", None, 10, torch.float32),
-        ("float16", "cuda", (8, 0), 10, torch.float16),
-        ("float32", "cpu", None, 10**10, torch.float32),
-    ],
-)
-def test_the_type_suits_device_and_size(
-    name: str, device: str, capability: Any, parameters: int, expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
-    assert choose_dtype(name, torch.device(device), parameters) == expected
-
-
-def test_a_type_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(CheckpointError, match="'int3' is not a type of numbers: use auto, float32"):
-        choose_dtype("int3", torch.device("cpu"), 10)
 
 
 def change_config(**changes: object) -> Callable[[Path], None]:

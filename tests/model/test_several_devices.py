@@ -6,6 +6,7 @@ over two GPUs, and nothing comes back from it. So a pass that gets through has b
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -62,7 +63,11 @@ def test_keys_and_values_are_kept_where_their_layer_is(additions: dict[str, Any]
 
 
 @both
-def test_a_pass_brings_everything_to_where_it_is_needed(additions: dict[str, Any]) -> None:
+def test_a_pass_brings_everything_to_where_it_is_needed(
+    additions: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The last thing of a pass is to bring its logits back, which is the one thing that "meta" cannot do.
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda logits: logits)
     model = spread(additions)
     cache = cache_of(model)
     decoder = SlotDecoder(model, cache)
@@ -91,3 +96,23 @@ def test_what_is_left_behind_would_be_seen() -> None:
     cache.layers[2] = torch.empty(cache.layers[2].shape)
     with pytest.raises(RuntimeError):
         SlotDecoder(model, cache).read([Segment(cache.slots[0], (1, 2, 3))])
+
+
+def planned(plan: dict[str, Any], model: NanoChatForCausalLM) -> set[str]:
+    """The modules that a plan speaks of, each of which must be there."""
+    names = {re.sub(r"\.\d+\.", ".*.", name) for name, _ in model.named_modules()}
+    assert set(plan) <= names
+    return set(plan)
+
+
+def test_plans_for_many_devices_say_of_each_architecture_what_holds_for_it() -> None:
+    """Value embeddings look up all heads at once, and layers of today ask for more than the stream."""
+    classic, current = (NanoChatForCausalLM(NanoChatConfig(**(SIZES | more))) for more in ({}, CURRENT))
+    mlp = {"model.layers.*.mlp.fc1", "model.layers.*.mlp.fc2"}
+    attention = {f"model.layers.*.self_attn.{name}_proj" for name in "qkvo"}
+    assert planned(classic._tp_plan, classic) - attention == planned(current._tp_plan, current)
+    assert planned(classic._tp_plan, classic) >= {"lm_head"} | mlp | attention
+    assert "model.layers" in planned(classic._pp_plan, classic)
+    assert "model.layers" not in planned(current._pp_plan, current)
+    # Not a setting of the model: it is saved nowhere.
+    assert not any("plan" in key for key in current.config.to_dict())
