@@ -45,8 +45,13 @@ class CommandLine:
                 text = note_html(command.text, "refused") if isinstance(command, Refusal) else gr.skip()
                 return [gr.skip(), text, *[gr.skip()] * (len(named) + len(fresh))]
             changed = [command.value if name == command.name else gr.skip() for name in named]
-            note = help_html() if command.name == "help" else note_html(command.note)
+            note = _scrolling(help_html()) if command.name == "help" else note_html(command.note)
             empty = [None, [], [], [], NOTHING] if command.name == "clear" else [gr.skip()] * len(fresh)
             return ["", note, *changed, *empty]
 
         self.note.submit(follow, None, [chat.textbox, self.note, *named.values(), *fresh], **_QUIET)
+
+
+def _scrolling(drawing: str) -> str:
+    """Return a long drawing in a region of its own, which the keyboard can scroll too."""
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="Commands and keys">{drawing}</div>'

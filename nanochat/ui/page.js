@@ -19,6 +19,7 @@
     },
     // Called before each submission: what begins with a slash may be a command.
     typed() {
+      stoppedAt = -Infinity;
       const text = box().value;
       const kind = text.startsWith("/") ? "command" : "message";
       document.dispatchEvent(new CustomEvent(`nanochat:${kind}`, { detail: text }));
