@@ -231,6 +231,7 @@ def _engine(options: argparse.Namespace) -> LocalEngine:
     from nanochat.chat.engine import EngineLimits, LocalEngine
     from nanochat.chat.template import ChatTemplate
     from nanochat.model.checkpoint import load_checkpoint
+    from nanochat.model.packing import pack
     from nanochat.settings import Settings
 
     named = {name: getattr(options, name) for name in ("model", "device", "dtype", "quantize", "threads")}
@@ -245,6 +246,7 @@ def _engine(options: argparse.Namespace) -> LocalEngine:
         quantize=settings.quantize,
         progress=_show_progress,
     )
+    pack(checkpoint.model)
     limits = EngineLimits(slots=1, queue=0, deadline_seconds=settings.deadline_seconds)
     return LocalEngine(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer), limits)
 

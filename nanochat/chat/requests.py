@@ -25,7 +25,7 @@ from nanochat.chat.events import (
     ToolCall,
     ToolResult,
 )
-from nanochat.chat.sampling import SamplingSettings, sample
+from nanochat.chat.sampling import Ranking, SamplingSettings, rank, sample
 from nanochat.chat.template import ChatTemplate, FittedPrompt
 from nanochat.chat.tools import calculate
 from nanochat.model.cache import Slot
@@ -127,11 +127,12 @@ class Request:
             if self._produced >= self._room:
                 break
             forced = bool(self._forced)
-            token_id = self._forced.popleft() if forced else self._choose(row)
+            ranking = rank(row, self._settings, SHOWN_CANDIDATES)
+            token_id = self._forced.popleft() if forced else self._choose(row, ranking)
             if not forced and token_id in (self._template.control.assistant_end, self._template.control.bos):
                 self.finish("stop")
                 return
-            self._report(token_id, row, forced)
+            self._report(token_id, row, ranking, forced)
             if not forced:
                 self._pending.append(token_id)
                 self._compute_call()
@@ -160,22 +161,21 @@ class Request:
         # Last, since the reader goes home when it is finished and the mailbox is empty.
         self.finished = reason
 
-    def _choose(self, row: Tensor) -> int:
+    def _choose(self, row: Tensor, ranking: Ranking) -> int:
         seen = (*self._prompt.ids, *self._answer.ids) if self._settings.repetition_penalty != 1 else ()
-        return sample(row, self._settings, self._generator, seen)
+        return sample(row, self._settings, self._generator, seen, ranking)
 
-    def _report(self, token_id: int, row: Tensor, forced: bool) -> None:
+    def _report(self, token_id: int, row: Tensor, ranking: Ranking, forced: bool) -> None:
         if not self._produced:
             self._first_token = time.monotonic()
         self._produced += 1
         if self._capture is not None:
             self._capture.token(token_id, row)
-        normalizer = row.logsumexp(dim=0)
-        best = row.topk(min(SHOWN_CANDIDATES, len(row)))
-        *logprobs, logprob = (torch.cat((best.values, row[token_id : token_id + 1])) - normalizer).tolist()
+        likely = torch.cat((ranking.logits[:SHOWN_CANDIDATES], row[token_id : token_id + 1]))
+        *logprobs, logprob = (likely - row.logsumexp(dim=0)).tolist()
         top = tuple(
             Candidate(place, self._template.token_name(place), value)
-            for place, value in zip(best.indices.tolist(), logprobs, strict=True)
+            for place, value in zip(ranking.ids[:SHOWN_CANDIDATES].tolist(), logprobs, strict=True)
         )
         self.mailbox.append(Token(token_id, self._answer.push(token_id), logprob, top, forced))
 

@@ -6,6 +6,7 @@ push down what was said already, sharpen or flatten, cut the unlikely tail, draw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -76,20 +77,38 @@ class Distribution:
     probabilities: Tensor
 
 
-def distribution(logits: Tensor, settings: SamplingSettings, seen_ids: Iterable[int] = ()) -> Distribution:
-    """Return what `sample` draws from, given the logits of one position, shape [vocabulary].
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The highest logits of one position, best first: found once, for choosing and for showing what else was likely."""
+
+    logits: Tensor
+    ids: Tensor
+
+
+def rank(logits: Tensor, settings: SamplingSettings, shown: int) -> Ranking:
+    """Return as many of the best as `distribution` needs to cut by `top_k`, and at least `shown`."""
+    # One more than are kept, to see whether the last of them is alone with its score.
+    return Ranking(*logits.topk(min(max(settings.top_k + 1, shown), len(logits))))
+
+
+def distribution(
+    logits: Tensor, settings: SamplingSettings, seen_ids: Iterable[int] = (), ranking: Ranking | None = None
+) -> Distribution:
+    """Return what `sample` draws from, given the logits of one position, (vocabulary,), and their ranking if known.
 
     Steps and their order are those of transformers: repetition penalty on the seen ids, temperature, top-k, top-p.
     Everything happens on the CPU, so that a seed gives the same answer on every device.
     Raises ModelOutputError for logits that are not finite.
     """
     scores = logits.detach().float().cpu()
-    if not torch.isfinite(scores).all():
+    # The extremes of numbers with a NaN are NaN: one pass, and none for each kind of number.
+    if not all(map(math.isfinite, map(float, torch.aminmax(scores)))):
         raise ModelOutputError
-    scores = _penalized(scores, settings.repetition_penalty, seen_ids)
+    if settings.repetition_penalty != 1:
+        scores, ranking = _penalized(scores, settings.repetition_penalty, seen_ids), None
     if settings.temperature == 0:
         return Distribution(scores.argmax().reshape(1), torch.ones(1, dtype=torch.float64))
-    ids = _top_k(scores, settings.top_k)
+    ids = _top_k(scores, settings.top_k, ranking or rank(scores, settings, 0))
     # In float64 and below zero, no temperature overflows: even 5e-324 ends as greedy choice.
     candidates = scores[ids].double()
     probabilities = ((candidates - candidates.max()) / settings.temperature).softmax(dim=0)
@@ -99,12 +118,18 @@ def distribution(logits: Tensor, settings: SamplingSettings, seen_ids: Iterable[
     return Distribution(ids, probabilities)
 
 
-def sample(logits: Tensor, settings: SamplingSettings, generator: torch.Generator, seen_ids: Iterable[int] = ()) -> int:
+def sample(
+    logits: Tensor,
+    settings: SamplingSettings,
+    generator: torch.Generator,
+    seen_ids: Iterable[int] = (),
+    ranking: Ranking | None = None,
+) -> int:
     """Choose the next id: the best one at temperature 0, otherwise one draw from `distribution`.
 
     A CPU generator that belongs to one request makes its answer independent of whatever else is running.
     """
-    chances = distribution(logits, settings, seen_ids)
+    chances = distribution(logits, settings, seen_ids, ranking)
     if len(chances.ids) == 1:
         return int(chances.ids[0])
     cumulative = chances.probabilities.cumsum(dim=0)
@@ -116,19 +141,20 @@ def sample(logits: Tensor, settings: SamplingSettings, generator: torch.Generato
 
 def _penalized(scores: Tensor, penalty: float, seen_ids: Iterable[int]) -> Tensor:
     """Make seen ids less likely, each once however often it came (transformers, RepetitionPenaltyLogitsProcessor)."""
-    if penalty == 1:
-        return scores
     seen = torch.tensor([*seen_ids], dtype=torch.long)
     seen = seen[seen < len(scores)]
     old = scores[seen]
     return scores.index_put((seen,), torch.where(old < 0, old * penalty, old / penalty))
 
 
-def _top_k(scores: Tensor, top_k: int) -> Tensor:
+def _top_k(scores: Tensor, top_k: int, ranking: Ranking) -> Tensor:
     """Return the ids that score no less than the k-th best: more than k where several share its score."""
     if not 0 < top_k < len(scores):
         return torch.arange(len(scores))
-    return (scores >= scores.topk(top_k).values[-1]).nonzero().flatten()
+    last, next_one = ranking.logits[top_k - 1 : top_k + 1].tolist()
+    if last > next_one:
+        return ranking.ids[:top_k].sort().values
+    return (scores >= last).nonzero().flatten()
 
 
 def _top_p(probabilities: Tensor, top_p: float) -> Tensor:

@@ -51,7 +51,7 @@ class SlotDecoder:
 
     @torch.inference_mode()
     def read(self, segments: Sequence[Segment]) -> list[Tensor]:
-        """Append each segment to its slot; return logits in float32, (kept, vocabulary) for each segment.
+        """Append each segment to its slot; return logits in float32 on the CPU, (kept, vocabulary) for each.
 
         The slots must differ and have room. When this raises, they remember what they did before.
         """
@@ -131,7 +131,8 @@ class SlotDecoder:
         logits = logits[:, : self._config.vocab_size]
         cap = self._config.final_logit_softcapping
         logits = logits if cap is None else logits.div(cap).tanh_().mul_(cap)
-        return list(torch.split(logits, [segment.kept for segment in segments]))
+        # The one moment of a step in which a GPU is waited for: everything after works on what lies here.
+        return list(torch.split(logits.cpu(), [segment.kept for segment in segments]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,8 +136,13 @@ def _whole(model: NanoChatForCausalLM) -> PartFacts:
 
 def _saved_tensors(model: nn.Module) -> Iterator[TensorFacts]:
     """Yield parameters and saved buffers, each tensor once: quantized layers keep their weights in buffers."""
-    saved = model.state_dict().keys()
-    buffers = ((name, buffer) for name, buffer in model.named_buffers() if name in saved)
+    # Not asked of the state dict: of packed matrices that would be a copy of the whole model.
+    buffers = (
+        (f"{place}.{name}", buffer)
+        for place, module in model.named_modules()
+        for name, buffer in module.named_buffers(recurse=False)
+        if name not in module._non_persistent_buffers_set
+    )
     for name, tensor in (*model.named_parameters(), *buffers):
         owner, _, leaf = name.rpartition(".")
         parameters = _parameters(model.get_submodule(owner), leaf, tensor)

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from nanochat.model.joined import joined
 from nanochat.model.modeling_nanochat import NanoChatDecoderLayer, NanoChatForCausalLM
+from nanochat.model.packing import PackedLinear
 from nanochat.model.quantization import KERNEL_TYPE, QuantizedLinear, join
 
 Linear: TypeAlias = Callable[[Tensor], Tensor]
@@ -87,7 +88,11 @@ def lean_map(*maps: nn.Module) -> Linear:
         return lean_linear(*fused(*cast("tuple[nn.Linear, ...]", maps)))
     if (whole := join(maps)) is not None:
         return whole.of_rows
-    return lambda rows: torch.cat([single(rows) for single in maps], dim=-1)
+    # Called as functions: what torch's modules do around a call takes as long as a small product.
+    applied = [single.forward if type(single) is PackedLinear else single for single in maps]
+    if len(applied) == 1:
+        return applied[0]
+    return lambda rows: torch.cat([apply(rows) for apply in applied], dim=-1)
 
 
 def lean_linear(weight: Tensor, bias: Tensor | None = None) -> Linear:

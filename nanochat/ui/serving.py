@@ -16,6 +16,7 @@ from nanochat.errors import SettingsError
 from nanochat.lens.observed import ObservedEngine
 from nanochat.model.checkpoint import Progress, load_checkpoint
 from nanochat.model.facts import facts_of
+from nanochat.model.packing import pack
 from nanochat.settings import Settings
 from nanochat.ui.models import MakeRoom, Models
 from nanochat.ui.served import ServedModel
@@ -44,6 +45,7 @@ def serve(settings: Settings, source: str, lender: GPULender, progress: Progress
         make_room=make_room,
     )
     template = ChatTemplate(checkpoint.tokenizer.backend_tokenizer)
+    pack(checkpoint.model)
     facts = facts_of(checkpoint.model)
     limits = EngineLimits(
         slots=settings.slots,

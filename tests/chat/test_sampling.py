@@ -15,7 +15,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from nanochat.chat.sampling import LIMITS, SamplingSettings, distribution, sample
+from nanochat.chat.sampling import LIMITS, SamplingSettings, distribution, rank, sample
 from nanochat.errors import InvalidSettingError, ModelOutputError
 
 PLAIN = SamplingSettings(temperature=1.0, top_k=0)
@@ -208,3 +208,19 @@ def test_logits_that_are_not_finite_are_an_error_and_not_an_answer(broken: float
     for top_k in (0, 5):
         with pytest.raises(ModelOutputError, match="not finite"):
             sample(logits, SamplingSettings(temperature=temperature, top_k=top_k), torch.Generator())
+
+
+@pytest.mark.parametrize("top_k", [0, 1, 5, 50, 200])
+@pytest.mark.parametrize("penalty", [1.0, 1.4])
+def test_a_ranking_that_is_known_changes_nothing(top_k: int, penalty: float) -> None:
+    draw = torch.Generator().manual_seed(top_k)
+    for places in (1, 3, 60, 2_000):
+        # Rounded so far that several ids share each score, the k-th best one too.
+        logits = (torch.randn(places, generator=draw) * 8).round() / 2
+        settings = replace(PLAIN, top_k=top_k, repetition_penalty=penalty)
+        known = rank(logits, settings, 5)
+        alone, ranked = (distribution(logits, settings, [0, 2], given) for given in (None, known))
+        assert torch.equal(alone.ids, ranked.ids)
+        assert torch.equal(alone.probabilities, ranked.probabilities)
+        assert len(known.ids) == min(places, max(top_k + 1, 5))
+        assert known.logits.tolist() == logits.sort(descending=True).values[: len(known.ids)].tolist()
