@@ -43,7 +43,8 @@ class ModelLine:
                     elem_id="model-choice",
                 )
             self.retry = gr.Button("Try again", visible=False, size="sm", elem_id="load-again")
-        self.clock = gr.Timer(POLL_SECONDS)
+        # The opening starts it where it is needed: a card that stands already is not drawn again under its reader.
+        self.clock = gr.Timer(POLL_SECONDS, active=False)
 
     def tie_up(self, page: gr.Blocks, card: gr.HTML, inspector: Inspector) -> None:
         """Draw status and card at the opening of the page, and while a model is on its way; call once, within it."""
