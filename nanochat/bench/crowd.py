@@ -1,4 +1,8 @@
-"""Many requests at once: total tokens a second, beside the rival that serves them one after the other."""
+"""Many requests at once: total tokens a second, beside the rival that serves them one after the other.
+
+Whoever serves one by one is as fast with sixteen requests as with four, so the rival is asked four, and its seconds for
+another number follow from these.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +20,20 @@ from nanochat.chat.conversation import Conversation
 from nanochat.chat.template import ChatTemplate
 
 CROWDS = (1, 4, 8, MOST_REQUESTS)
+SERVED_ONE_BY_ONE = 4
 GOALS: Mapping[tuple[str, int], float] = MappingProxyType({("d20 bfloat16", 8): 5.0})
 
 
 def crowd_rows(trial: Trial) -> list[Row]:
-    """Measure each crowd in each precision beside the first rival: tokens of all, over the seconds until the last."""
-    rival, theirs = next(iter(trial.rivals.items()))
-    tokens, template = trial.shape.crowd_tokens, trial.first.subject.template
+    """Measure the model as it is loaded beside the first rival: tokens of all, over the seconds until the last."""
+    one, (rival, theirs) = trial.first, next(iter(trial.rivals.items()))
+    tokens, template = trial.shape.crowd_tokens, one.subject.template
     contenders: dict[str, Callable[[int], list[float]]] = {
-        f"ours {one.subject.precision}": _at_once(OurSide(one.engine), template, tokens) for one in trial.ours
+        "ours": _at_once(OurSide(one.engine), template, tokens),
+        rival: _one_by_one(theirs, template, tokens),
     }
-    contenders[rival] = _one_by_one(theirs, template, tokens)
     seconds = in_turns(contenders, trial.rounds, trial.progress)
-    rows = []
-    for one in trial.ours:
-        rows += rows_of(one.subject.name, tokens, seconds[f"ours {one.subject.precision}"], rival, seconds[rival])
-    return rows
+    return rows_of(one.subject.name, tokens, seconds["ours"], rival, seconds[rival])
 
 
 def rows_of(
@@ -74,11 +76,11 @@ def _one_by_one(side: Side, template: ChatTemplate, tokens: int) -> Callable[[in
 
     def run(number: int) -> list[float]:
         started = perf_counter()
-        done = []
-        for asked in _questions(template, number, max(CROWDS)):
-            side.answer(asked, tokens)
-            done.append(perf_counter() - started)
-        return [done[crowd - 1] for crowd in CROWDS]
+        asked = _questions(template, number, SERVED_ONE_BY_ONE)
+        for each in asked:
+            side.answer(each, tokens)
+        taken = perf_counter() - started
+        return [crowd * taken / len(asked) for crowd in CROWDS]
 
     return run
 

@@ -26,8 +26,10 @@ from nanochat.chat.sampling import SamplingSettings
 from nanochat.chat.template import ChatTemplate
 from nanochat.errors import BenchError
 from nanochat.model.checkpoint import load_checkpoint
+from nanochat.model.packing import pack
 from nanochat.settings import environment_for
 
+APP = (sys.executable, "app.py")
 HTTP_GOAL_SECONDS = 12.0
 CHAT_GOAL_SECONDS = 15.0
 # What the page delivers of the engine's speed.
@@ -76,6 +78,7 @@ def chat_rows(shape: Shape, device: str, rounds: int, progress: Progress) -> lis
     """Chat with one page, beside an engine in this process. Raises BenchError."""
     source = shape.source or shape.name
     checkpoint = load_checkpoint(source, device=device)
+    pack(checkpoint.model)
     engine = LocalEngine(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer))
     tokens = shape.answer_tokens
     with running(source, device) as url:
@@ -153,8 +156,8 @@ def told_by_engine(engine: LocalEngine, words: str, tokens: int) -> Told:
 
 
 @contextmanager
-def running(source: str, device: str) -> Iterator[str]:
-    """Run the page until the block ends and yield its address, once it has answered there. Raises BenchError."""
+def running(source: str, device: str, command: Sequence[str] = APP) -> Iterator[str]:
+    """Run a page until the block ends and yield its address, once it has answered there. Raises BenchError."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -162,7 +165,7 @@ def running(source: str, device: str) -> Iterator[str]:
         GRADIO_SERVER_PORT=str(port), NANOCHAT_MODEL=source, NANOCHAT_DEVICE=device, HF_HUB_OFFLINE="1"
     )
     with TemporaryFile() as log:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=HOUSE, env=environment, stdout=log, stderr=log)
+        process = subprocess.Popen(command, cwd=HOUSE, env=environment, stdout=log, stderr=log)
         try:
             url = f"http://127.0.0.1:{port}"
             if not _answered(url, process):

@@ -9,22 +9,23 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import torch
 import transformers
+from torch import nn
 
 from nanochat.bench.memory import peak_bytes, resident_bytes
 from nanochat.bench.pairs import Progress, in_turns
 from nanochat.bench.programs import HOUSE, last_words
 from nanochat.bench.questions import question
 from nanochat.bench.sides import OurSide, Side, TransformersSide, local_engine, rival_side
-from nanochat.bench.subjects import PRECISIONS, Shape, make_subject, quantized, type_name
+from nanochat.bench.subjects import PRECISIONS, Shape, lay_out, make_subject, type_name
 from nanochat.bench.table import Row, compared
 from nanochat.chat.template import ChatTemplate
 from nanochat.errors import BenchError
-from nanochat.model.source import LocalSource, parse_source
+from nanochat.model.source import EMBEDDED, LocalSource, parse_source
 
 SLOTS = 4
 ANSWER_TOKENS = 8
@@ -65,10 +66,11 @@ def process_rows(shape: Shape, device: str, rounds: int, progress: Progress) -> 
     """Start a process for each side, in turns where time is measured; memory is the same every time."""
     loaded = type_name(shape.rival_types[0])
     if shape.source:
-        jobs = {side: (side, loaded) for side in (OURS, RIVAL)}
-        lives = in_turns(
-            {side: lambda _, job=job: live(shape, *job, device) for side, job in jobs.items()}, rounds, progress
-        )
+        sides: dict[str, Callable[[int], Life]] = {
+            OURS: lambda _: live(shape, OURS, loaded, device),
+            RIVAL: lambda _: live(shape, RIVAL, loaded, device),
+        }
+        lives = in_turns(sides, rounds, progress)
         return start_rows(f"{shape.name} {loaded}", loaded, lives[OURS], lives[RIVAL])
     rows = []
     progress(f"{RIVAL} {shape.name} in a process of its own")
@@ -130,16 +132,18 @@ def _side(job: Job) -> tuple[Side, ChatTemplate, torch.device]:
     subject = make_subject(job.shape, job.device)
     if job.side == RIVAL:
         return rival_side(subject, getattr(torch, job.precision)), subject.template, subject.model.device
-    if job.precision in PRECISIONS:
-        subject = quantized(subject, job.precision)
+    lay_out(subject.model, job.precision)
     return OurSide(local_engine(subject, SLOTS)), subject.template, subject.model.device
 
 
 def _rival_from_folder(job: Job) -> tuple[Side, ChatTemplate, torch.device]:
     """Load the rival as its own documentation does."""
-    source = parse_source(job.source or "")
-    folder = source.folder if isinstance(source, LocalSource) else job.source
-    model = transformers.NanoChatForCausalLM.from_pretrained(folder, dtype=job.precision).to(job.device)
+    source = parse_source(job.source or EMBEDDED)
+    if not isinstance(source, LocalSource):
+        raise BenchError("Only models of a folder are measured.")
+    folder = str(source.folder)
+    model = transformers.NanoChatForCausalLM.from_pretrained(folder, dtype=job.precision)
+    nn.Module.to(model, job.device)
     tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(folder)
     template = ChatTemplate(tokenizer.backend_tokenizer)
     return TransformersSide(model, tokenizer, template, job.side), template, model.device

@@ -21,6 +21,7 @@ from nanochat.chat.template import ChatTemplate
 from nanochat.model.checkpoint import load_checkpoint
 from nanochat.model.configuration_nanochat import NanoChatConfig
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
+from nanochat.model.packing import pack
 from nanochat.model.placing import choose_device
 from nanochat.model.quantization import quantize
 from nanochat.model.source import EMBEDDED
@@ -46,7 +47,7 @@ class Shape:
     heads: int = 0
     vocabulary: int = 65_536
     answer_tokens: int = 24
-    crowd_tokens: int = 8
+    crowd_tokens: int = 24
     chat_tokens: int = 1_500
     rival_types: tuple[torch.dtype, ...] = (torch.bfloat16,)
 
@@ -64,7 +65,7 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
             rival_types=(torch.float32, torch.bfloat16),
         ),
         "d20": Shape("d20", hidden_size=1280, layers=20, heads=10),
-        "d32": Shape("d32", hidden_size=2048, layers=32, heads=16, answer_tokens=12, crowd_tokens=4),
+        "d32": Shape("d32", hidden_size=2048, layers=32, heads=16, answer_tokens=12, crowd_tokens=8),
     }
 )
 
@@ -120,14 +121,21 @@ def random_model(shape: Shape, template: ChatTemplate, device: torch.device) -> 
     return model
 
 
-def quantized(subject: Subject, precision: str) -> Subject:
-    """Return a second model with quantized weights; the first keeps its own, and both share what is not quantized."""
+def served(subject: Subject, precision: str) -> Subject:
+    """Return a second model as the page serves it; the first keeps its weights, and both share what stays the same."""
     config = subject.model.config
     with torch.device("meta"):
         model = NanoChatForCausalLM(config)
     _share(subject.model, model, config, subject.model.dtype)
-    quantize(model, precision)
+    lay_out(model, precision)
     return replace(subject, precision=precision, model=model)
+
+
+def lay_out(model: NanoChatForCausalLM, precision: str) -> None:
+    """Do to a model, in place, what is done before it is served."""
+    if precision in PRECISIONS:
+        quantize(model, precision)
+    pack(model)
 
 
 def rival_model(subject: Subject, dtype: torch.dtype) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nanochat.bench.pairs import Progress
 from nanochat.bench.sides import MOST_REQUESTS, TransformersSide, local_engine, rival_side
-from nanochat.bench.subjects import PRECISIONS, Shape, Subject, make_subject, quantized
+from nanochat.bench.subjects import PRECISIONS, Shape, Subject, make_subject, served
 from nanochat.chat.engine import LocalEngine
 
 
@@ -39,10 +39,10 @@ def prepare(shape: Shape, device: str, rounds: int, progress: Progress) -> Trial
     """Make the model and everybody who answers with it. Raises CheckpointError where there is no such device."""
     progress(f"making {shape.name}")
     subject = make_subject(shape, device)
-    subjects = [subject]
-    for precision in PRECISIONS if subject.model.device.type == "cpu" else ():
+    ours = []
+    for precision in (subject.precision, *(PRECISIONS if subject.model.device.type == "cpu" else ())):
         progress(f"making {shape.name} {precision}")
-        subjects.append(quantized(subject, precision))
-    ours = tuple(Ours(one, local_engine(one, MOST_REQUESTS)) for one in subjects)
+        one = served(subject, precision)
+        ours.append(Ours(one, local_engine(one, MOST_REQUESTS)))
     sides = (rival_side(subject, dtype) for dtype in shape.rival_types)
-    return Trial(shape, ours, {side.name: side for side in sides}, rounds, progress)
+    return Trial(shape, tuple(ours), {side.name: side for side in sides}, rounds, progress)

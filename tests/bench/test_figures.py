@@ -75,10 +75,9 @@ def test_the_bandwidth_is_positive_and_reads_what_it_says() -> None:
     assert bytes_per_second(memory) > 0
 
 
-def test_a_crowd_is_measured_in_every_precision_and_size(trial: Trial) -> None:
+def test_a_crowd_is_measured_in_every_size(trial: Trial) -> None:
     rows = crowd_rows(trial)
-    assert len(rows) == len(trial.ours) * len(CROWDS)
-    assert [row.figure.split()[0] for row in rows[: len(CROWDS)]] == [str(crowd) for crowd in CROWDS]
+    assert [row.figure.split()[0] for row in rows] == [str(crowd) for crowd in CROWDS]
     assert all(row.beside.endswith(", one by one") for row in rows)
 
 

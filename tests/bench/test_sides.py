@@ -7,7 +7,7 @@ import torch
 
 from nanochat.bench.questions import question
 from nanochat.bench.sides import Cancel, OurSide, Side, Timed, TransformersSide
-from nanochat.bench.subjects import rival_model
+from nanochat.bench.subjects import make_subject, rival_model
 from nanochat.bench.trial import Trial
 from nanochat.chat.engine import EngineLimits, LocalEngine
 from nanochat.chat.events import Token
@@ -26,7 +26,7 @@ def test_both_sides_make_the_number_of_tokens_that_is_asked_for(trial: Trial, ra
 
 
 def test_both_sides_write_the_same_tokens(trial: Trial) -> None:
-    one, rival = trial.first, rival_model(trial.first.subject, torch.float32)
+    one, rival = trial.first, rival_model(make_subject(trial.shape, "cpu"), torch.float32)
     asked = question(one.subject.template, 2)
     events = one.engine.stream(asked, SamplingSettings(temperature=0, max_tokens=12))
     ids = torch.tensor([one.subject.template.prompt(asked)])

@@ -7,7 +7,7 @@ import torch
 import transformers
 
 from nanochat.bench.questions import question
-from nanochat.bench.subjects import PRECISIONS, SHAPES, Shape, make_subject, quantized, rival_model, silence
+from nanochat.bench.subjects import PRECISIONS, SHAPES, Shape, make_subject, rival_model, served, silence
 from nanochat.errors import CheckpointError
 
 
@@ -64,11 +64,11 @@ def test_a_rival_in_another_type_leaves_ours_as_it_is(tiny_shape: Shape) -> None
     assert {weight.dtype for weight in subject.model.parameters()} == {torch.float32}
 
 
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_quantized_twin_leaves_the_first_as_it_is(random_shape: Shape, precision: str) -> None:
+@pytest.mark.parametrize("precision", ["bfloat16", *PRECISIONS])
+def test_a_served_twin_leaves_the_first_as_it_is(random_shape: Shape, precision: str) -> None:
     subject = make_subject(random_shape, "cpu")
     before = [weight.clone() for weight in subject.model.parameters()]
-    twin = quantized(subject, precision)
+    twin = served(subject, precision)
     assert twin.name == f"random {precision}"
     assert twin.model.model.embed_tokens.weight is subject.model.model.embed_tokens.weight
     assert sum(weight.numel() for weight in twin.model.parameters()) < sum(weight.numel() for weight in before)
