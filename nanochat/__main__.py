@@ -160,12 +160,18 @@ def _declare_eval(verbs: Any) -> None:
     verb.add_argument("--model", default="embedded", help='"embedded", a folder or a Hub id, @revision after it')
     verb.add_argument("--device", default="auto", help="auto, cpu or cuda")
     verb.add_argument("--answers", type=Path, help="write every question and answer here, as JSON lines")
+    verb.add_argument(
+        "--quantize", choices=["int8", "int4"], help="only tell what this loses in bits a byte of held-out text"
+    )
     verb.set_defaults(do=_eval)
 
 
 def _eval(options: argparse.Namespace) -> int:
-    from nanochat.recipe.command import eval_command
+    from nanochat.recipe.command import eval_command, loss_command
 
+    if options.quantize:
+        loss_command(options.corpus, options.model, options.quantize)
+        return 0
     eval_command(options.corpus, options.model, options.device, options.answers)
     return 0
 
