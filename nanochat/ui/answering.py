@@ -6,6 +6,7 @@ remember.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from contextlib import closing
 from typing import Any, TypeAlias
@@ -15,11 +16,13 @@ import gradio as gr
 from nanochat.chat.conversation import Conversation
 from nanochat.chat.sampling import SamplingSettings
 from nanochat.errors import InvalidMessageError
-from nanochat.ui.bubbles import Bubble, drawn
+from nanochat.ui.bubbles import Bubble, drawn, waiting
 from nanochat.ui.commands import parse
 from nanochat.ui.guards import session_of, told_to_the_page
+from nanochat.ui.loading import Loading
 from nanochat.ui.memory import asked
 from nanochat.ui.models import Models
+from nanochat.ui.numbers import FELT_SECONDS
 from nanochat.ui.pace import paced
 from nanochat.ui.reply import Origin, Reply, is_first_token, replies
 from nanochat.ui.served import ServedModel
@@ -56,9 +59,8 @@ class Answering:
             checked(message)
             model = self._loader.chosen(session_of(request))
             conversation = asked(remembered, history, message, system_prompt)
-            # A generator can be stopped only where it yields, so not even this wait is silent.
-            while not self._loader.wait(0.1, name=model):
-                yield [], remembered
+            for words in self._loading(model):
+                yield waiting(words), remembered
             if prefill:
                 conversation = prefilled(conversation, prefill, self._loader.loaded(name=model).template)
             for reply, memory in self.answers(model, conversation, settings, remembered, request, origin="user"):
@@ -81,6 +83,8 @@ class Answering:
         with told_to_the_page():
             settings = SamplingSettings(temperature, top_k, top_p, repetition_penalty, max_tokens, seed)
             model = self._loader.chosen(session_of(request))
+            for _ in self._loading(model):
+                yield history, remembered
             conversation = unfinished(remembered, history, system_prompt, self._loader.loaded(name=model).template)
             kept = up_to_the_question(history)
             for reply, memory in self.answers(model, conversation, settings, remembered, request):
@@ -135,6 +139,17 @@ class Answering:
             for reply in states:
                 memory = Conversation((*turns, reply.message)) if reply.begun else remembered
                 yield reply, memory
+
+    def _loading(self, model: str) -> Generator[str, None, None]:
+        """Yield words about a model that is on its way until it is there or cannot be had: none while it is short.
+
+        A generator can be stopped only where it yields, so not even the short wait is silent.
+        """
+        begun = time.monotonic()
+        while not self._loader.wait(0.1, name=model):
+            now = self._loader.status(name=model)
+            is_felt = time.monotonic() - begun > FELT_SECONDS
+            yield f"{now.step} ({now.share:.0%})" if is_felt and isinstance(now, Loading) else ""
 
 
 def checked(message: str) -> None:

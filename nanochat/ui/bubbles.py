@@ -40,14 +40,17 @@ _ABOUT_EDITS = "- The words are yours now, and the model reads them as its own. 
 def drawn(reply: Reply) -> list[Bubble]:
     """Return the bubbles of a reply, its numbers last."""
     bubbles = list(_drawn_parts(reply.parts))
-    waiting = waiting_words(reply)
-    if waiting:
-        bubbles.append(_panel(WAITING, waiting, "", status="pending"))
+    bubbles += waiting(waiting_words(reply))
     if reply.begun:
         numbers = _panel(NUMBERS, headline(reply), details(reply))
         cut = reply.done is not None and reply.done.finish_reason != "stop"
         bubbles.append(_to_be_continued(numbers, reply.ids) if cut else numbers)
     return bubbles
+
+
+def waiting(words: str | None) -> list[Bubble]:
+    """Return the bubble that says what is waited for, if there is something to say."""
+    return [_panel(WAITING, words, "", status="pending")] if words else []
 
 
 def marked_as_stopped(bubbles: list[Bubble], ids: Sequence[int] | None = None) -> list[Bubble]:

@@ -82,9 +82,9 @@ class Models(Generic[Loaded]):
             self._choices.popitem(last=False)
         self.start(session)
 
-    def status(self, session: str = "") -> Loading | Failed | Dropped | Loaded:
-        """Return the visitor's model, or how far it has come, or why there is none."""
-        return self._loaders[self.chosen(session)].status
+    def status(self, session: str = "", name: str = "") -> Loading | Failed | Dropped | Loaded:
+        """Return the model, or how far it has come, or why there is none. Asks for nothing: no load begins by it."""
+        return self._loaders[self._meant(session, name)].status
 
     def wait(self, seconds: float, session: str = "", name: str = "") -> bool:
         """Wait at most so long, having the model loaded again if it was dropped; return whether loading is over."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -148,6 +150,25 @@ def test_stopping_closes_the_engine() -> None:
     next(updates)
     updates.close()
     assert scripted.closed.is_set()
+
+
+def test_a_question_that_waits_for_its_model_says_how_far_that_is(engine: LocalEngine) -> None:
+    go_on = threading.Event()
+
+    def load(progress: Callable[[str, float], None], make_room: object) -> ServedModel:
+        progress("Downloading model.safetensors", 0.25)
+        assert go_on.wait(20)
+        return ServedModel(engine, None, checkpoint("tiny"), facts("tiny"))  # type: ignore[arg-type]
+
+    updates = panel_over(Models({"tiny": load})).interface.fn("Hello", [], *SETTINGS, NOTHING, REQUEST)
+    bubbles, remembered = next(update for update in updates if update[0])
+    assert bubbles[0]["metadata"]["title"] == "Downloading model.safetensors (25%)"
+    assert remembered is NOTHING
+    go_on.set()
+    *_, (bubbles, remembered) = updates
+    assert "12 tokens" in bubbles[-1]["metadata"]["title"]
+    # What was waited for is no part of the chat.
+    assert not any(bubble.get("metadata", {}).get("status") == "pending" for bubble in bubbles)
 
 
 def test_a_model_that_cannot_be_loaded_is_told() -> None:
