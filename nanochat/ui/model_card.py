@@ -94,7 +94,7 @@ def _amounts(plan: Plan) -> dict[str, str]:
         "kv": size(kept),
         "kv_exact": f"{kept:,}",
         "context": f"{facts.context_tokens:,}",
-        "dtype": facts.dtype,
+        "dtype": f"{facts.quantized}, else {facts.dtype}" if facts.quantized else facts.dtype,
     }
 
 

@@ -12,39 +12,7 @@ from nanochat.ui.plan import Plan
 
 def words(plan: Plan) -> dict[str, str]:
     """Return each placeholder of the files in `walk`, as HTML."""
-    facts, config = plan.facts, plan.config
-    layers = len(facts.layers)
-    cap = config.final_logit_softcapping
-    numbers = {
-        "vocabulary": facts.vocabulary,
-        "hidden": facts.hidden_size,
-        "intermediate": facts.intermediate_size,
-        "head_size": facts.head_size,
-        "heads": facts.heads,
-        "layers": layers,
-        "control": plan.control_tokens,
-        "pairs": facts.head_size // 2,
-        "window": min(plan.windows, default=facts.context_tokens),
-        "short_layers": len(plan.windows),
-        "value_layers": plan.value_layers,
-        "halfway": layers // 2 + 1,
-        "smear_channels": NanoChatSmear.channels,
-        "gate_channels": NanoChatValueEmbedding.channels,
-        "largest_gate": NanoChatValueEmbedding.largest_gate,
-    }
-    texts = {
-        "activation": plan.activation,
-        "cap": f"{cap:g}" if cap else "",
-        "sharing": _sharing(plan),
-        "bound": f"{config.qk_scale**2 * math.sqrt(facts.head_size):.3g}",
-        "rope_base": f"{plan.rope_base:,.0f}",
-        "rope_rule": _rope_rule(plan),
-        "times": "once" if layers == 1 else f"{layers:,} times",
-        "layers_title": "One layer" if layers == 1 else f"{layers:,} layers",
-        "kv": size(plan.kv_bytes_a_token),
-        "bits": " or ".join(str(bits) for bits in plan.quantized_bits),
-    }
-    told = {name: f"{number:,}" for name, number in numbers.items()} | texts
+    told = {name: f"{number:,}" for name, number in _numbers(plan).items()} | _texts(plan)
     return {name: escape(text) for name, text in told.items()} | _formula_pieces(plan)
 
 
@@ -78,6 +46,45 @@ def flows(plan: Plan) -> dict[str, str]:
     }
 
 
+def _numbers(plan: Plan) -> dict[str, int]:
+    facts = plan.facts
+    layers = len(facts.layers)
+    return {
+        "vocabulary": facts.vocabulary,
+        "hidden": facts.hidden_size,
+        "intermediate": facts.intermediate_size,
+        "head_size": facts.head_size,
+        "heads": facts.heads,
+        "layers": layers,
+        "control": plan.control_tokens,
+        "pairs": facts.head_size // 2,
+        "window": min(plan.windows, default=facts.context_tokens),
+        "short_layers": len(plan.windows),
+        "value_layers": plan.value_layers,
+        "halfway": layers // 2 + 1,
+        "smear_channels": NanoChatSmear.channels,
+        "gate_channels": NanoChatValueEmbedding.channels,
+        "largest_gate": NanoChatValueEmbedding.largest_gate,
+    }
+
+
+def _texts(plan: Plan) -> dict[str, str]:
+    facts, config = plan.facts, plan.config
+    layers, cap = len(facts.layers), config.final_logit_softcapping
+    return {
+        "activation": plan.activation,
+        "cap": f"{cap:g}" if cap else "",
+        "sharing": _sharing(plan),
+        "bound": f"{config.qk_scale**2 * math.sqrt(facts.head_size):.3g}",
+        "rope_base": f"{plan.rope_base:,.0f}",
+        "rope_rule": _rope_rule(plan),
+        "times": "once" if layers == 1 else f"{layers:,} times",
+        "layers_title": "One layer" if layers == 1 else f"{layers:,} layers",
+        "kv": size(plan.kv_bytes_a_token),
+        "bits": " or ".join(str(bits) for bits in plan.quantized_bits),
+    }
+
+
 def _sharing(plan: Plan) -> str:
     facts = plan.facts
     if facts.heads == facts.kv_heads:
@@ -104,4 +111,11 @@ def _formula_pieces(plan: Plan) -> dict[str, str]:
     power = f"<msup><mn>10</mn><mrow>{sign}<mn>{abs(int(exponent))}</mn></mrow></msup>"
     times = "" if float(factor) == 1 else f"<mn>{float(factor):g}</mn><mo>·</mo>"
     scale = "" if config.qk_scale == 1 else f'<mn>{config.qk_scale:g}</mn><mspace width="0.1em"/>'
-    return {**pieces, "epsilon": times + power, "scale": scale}
+    # In 4 bits a group of weights has a middle of its own; in 8 bits the middle is zero.
+    middle = {
+        "middle": "<mo>+</mo><mi>c</mi>",
+        "middle_words": "<mtext>, </mtext><mi>c</mi><mtext> the middles</mtext>",
+    }
+    shifted = 4 in plan.quantized_bits
+    shift = {name: piece if shifted else "" for name, piece in middle.items()}
+    return {**pieces, **shift, "epsilon": times + power, "scale": scale}

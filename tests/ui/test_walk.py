@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
+from typing import Literal
 
 import pytest
+import torch
 
-from nanochat.model.facts import TensorFacts
-from nanochat.ui.parameter_tree import shape_text
+from nanochat import NanoChatForCausalLM
+from nanochat.model.facts import TensorFacts, facts_of
+from nanochat.model.quantization import quantize
+from nanochat.ui.parameter_tree import shape_text, tree
 from nanochat.ui.plan import Plan
 from nanochat.ui.walk import ENTRANCE, EXIT, FOLDER, LAYER, Part, parts, shapes_html, walk_html
 from nanochat.ui.walk_words import flows
@@ -108,6 +112,23 @@ def test_a_quantized_model_shows_what_lies_in_memory() -> None:
     assert "<code>lm_head.numbers</code> 384 × 32 int8" in html
     assert "<code>lm_head.scales</code> 384 float32" in html
     assert "8 bits each" in walk_html(model)
+
+
+@pytest.mark.parametrize(("kind", "bits"), [("int8", "8 bits each"), ("int4", "4 bits each")])
+def test_each_kind_of_quantized_model_gets_its_own_walk(kind: Literal["int8", "int4"], bits: str) -> None:
+    torch.manual_seed(0)
+    model = NanoChatForCausalLM(CONFIGS["tiny"])
+    before = facts_of(model)
+    quantize(model, kind)
+    facts = facts_of(model)
+    there = replace(plan("tiny"), facts=facts)
+    assert tree(facts.tensors).parameters == before.parameters
+    assert tree(facts.tensors).size_bytes == facts.size_bytes < before.size_bytes
+    assert all(sum(part.owns(tensor) for part in passed(there)) == 1 for tensor in facts.tensors)
+    html = walk_html(there)
+    assert bits in html
+    assert ("the middles" in html) == (kind == "int4")
+    ElementTree.fromstring(f"<div>{html}</div>")
 
 
 @pytest.mark.parametrize("name", CONFIGS)
