@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.test_page import ask, finished
 
@@ -62,9 +62,7 @@ def states(page: Page) -> Iterator[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_grave(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    # Gradio reads the scheme when the page opens.
-    page.reload()
-    page.locator(".status.ready").wait_for()
+    page.wait_for_function(f"document.body.classList.contains('dark') === {str(scheme == 'dark').lower()}")
     found = {state: findings(page) for state in states(page)}
     assert not any(found.values()), "\n".join(f"{state}: {line}" for state, lines in found.items() for line in lines)
 
@@ -73,11 +71,15 @@ def test_the_model_card_is_reached_and_read_without_a_mouse(page: Page) -> None:
     page.get_by_role("tab", name="Model").focus()
     page.keyboard.press("Enter")
     page.locator("#model-card .walk").wait_for()
+    folded = page.locator("#model-card summary").nth(1)
+    page.locator("#model-card summary").first.focus()
+    page.keyboard.press("Tab")
+    expect(folded).to_be_focused()
+    page.keyboard.press("Tab")
     copy = page.get_by_role("button", name="Copy the SHA-256 of the weights")
-    copy.focus()
-    assert copy.evaluate("button => getComputedStyle(button).outlineStyle") == "solid"
-    summary = page.locator("#model-card summary").nth(1)
-    summary.focus()
+    expect(copy).to_be_focused()
+    expect(copy).to_have_css("outline-style", "solid")
+    page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
-    assert page.locator("#model-card details").nth(1).get_attribute("open") is not None
+    expect(page.locator("#model-card details").nth(1)).to_have_attribute("open", "")
     assert not page.locator("#model-card svg:not([role=img][aria-label])").count()
