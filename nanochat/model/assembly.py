@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 import torch
 from safetensors import safe_open
@@ -55,8 +56,9 @@ def _place(model: nn.Module, name: str, tensor: Tensor, dtype: torch.dtype, quan
     owner, _, leaf = name.rpartition(".")
     module = model.get_submodule(owner)
     if leaf == "weight" and quantization != "none" and is_matrix(owner, module):
-        bias = None if module.bias is None or module.bias.is_meta else module.bias
-        model.set_submodule(owner, quantized(tensor, bias, quantization))
+        bias = cast(nn.Linear, module).bias
+        was_read = bias is not None and not bias.is_meta
+        model.set_submodule(owner, quantized(tensor, bias if was_read else None, quantization))
     elif isinstance(module, QuantizedLinear):
         module.bias = tensor.to(module.scales.dtype)
     else:

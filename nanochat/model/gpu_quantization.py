@@ -31,5 +31,5 @@ def check_place(quantization: str, device: torch.device) -> None:
 def gpu_config(quantization: str, dtype: torch.dtype) -> BitsAndBytesConfig:
     """Return what transformers quantizes by while it loads. Needs the library."""
     if quantization == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True)  # type: ignore[no-untyped-call]
-    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)  # type: ignore[no-untyped-call]
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)

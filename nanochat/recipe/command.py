@@ -11,7 +11,7 @@ from nanochat.chat.template import ChatTemplate
 from nanochat.errors import RecipeError
 from nanochat.model.checkpoint import load_checkpoint
 from nanochat.recipe.card import model_card, spent
-from nanochat.recipe.evaluation import Evaluation, evaluate
+from nanochat.recipe.evaluation import Evaluation, evaluate, quantization_loss
 from nanochat.recipe.plan import PLANS, Plan
 from nanochat.recipe.run import Run, run_recipe
 from nanochat.recipe.scoring import markdown_table
@@ -41,6 +41,11 @@ def eval_command(corpus: Path, model: str, device: str, answers: Path | None) ->
     if answers:
         _write_answers(evaluation, answers)
     print_evaluation(evaluation)
+
+
+def loss_command(corpus: Path, model: str, quantization: str) -> None:
+    """Print what a quantization loses in bits a byte of held-out text."""
+    print(quantization_loss(model, corpus, quantization))
 
 
 def bench_train_command(plan: str, device: str) -> None:

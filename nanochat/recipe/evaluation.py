@@ -8,6 +8,8 @@ from pathlib import Path
 
 from nanochat.chat.engine import EngineLimits, LocalEngine
 from nanochat.chat.template import ChatTemplate
+from nanochat.model.checkpoint import load_checkpoint
+from nanochat.model.facts import facts_of
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 from nanochat.recipe.held_out import held_out_questions
 from nanochat.recipe.run import validation_texts
@@ -38,7 +40,41 @@ def evaluate(model: NanoChatForCausalLM, template: ChatTemplate, corpus: Path) -
     engine = LocalEngine(model, template, EngineLimits(slots=AT_ONCE))
     questions = held_out_questions(corpus)
     told = score_questions(engine, questions)
-    texts = validation_texts(corpus)
-    chosen = texts[:: max(1, len(texts) // VALIDATION_TEXTS)][:VALIDATION_TEXTS]
     scores = [*table_of(told), count_loops(engine, questions)]
-    return Evaluation(scores, bits_per_byte(model, template, chosen), told)
+    return Evaluation(scores, bits_per_byte(model, template, _scored_texts(corpus)), told)
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What rounding the matrices costs: bits a byte of the same text, and the bytes of the model, before and after."""
+
+    quantization: str
+    bits: float
+    quantized_bits: float
+    size_bytes: int
+    quantized_bytes: int
+
+    def __str__(self) -> str:
+        more = self.quantized_bits / self.bits - 1
+        return (
+            f"{self.quantization}: {self.quantized_bits:.4f} bits a byte, bfloat16 {self.bits:.4f} ({more:+.2%}); "
+            f"{self.quantized_bytes / 1e6:,.1f} MB instead of {self.size_bytes / 1e6:,.1f}."
+        )
+
+
+def quantization_loss(source: str, corpus: Path, quantization: str) -> Loss:
+    """Score a model in bfloat16 and quantized, one after the other, on the processor. Raises CheckpointError."""
+    texts = _scored_texts(corpus)
+    bits, sizes, told = [], [], ""
+    for name in ("none", quantization):
+        checkpoint = load_checkpoint(source, device="cpu", dtype="bfloat16", quantize=name)
+        facts, template = facts_of(checkpoint.model), ChatTemplate(checkpoint.tokenizer.backend_tokenizer)
+        bits.append(bits_per_byte(checkpoint.model, template, texts))
+        sizes.append(facts.size_bytes)
+        told = facts.quantized
+    return Loss(told, *bits, *sizes)
+
+
+def _scored_texts(corpus: Path) -> Sequence[str]:
+    texts = validation_texts(corpus)
+    return texts[:: max(1, len(texts) // VALIDATION_TEXTS)][:VALIDATION_TEXTS]
