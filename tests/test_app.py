@@ -78,6 +78,15 @@ def test_generate_says_what_it_did(client: Client) -> None:
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
 
 
+def test_generate_goes_on_from_words_that_are_given_to_the_assistant(client: Client) -> None:
+    begun = {"role": "assistant", "content": "Once upon"}
+    result = client.predict([*QUESTION, begun], temperature=0, max_tokens=4, api_name="/generate")
+    prompt = client.predict([*QUESTION, begun], api_name="/tokenize")
+    assert "".join(token["text"] for token in prompt["tokens"]).endswith("<|assistant_start|>Once upon")
+    assert result["usage"]["prompt_tokens"] == prompt["count"]
+    assert result["message"]["content"] == "Once upon" + result["text"]
+
+
 def test_the_same_seed_gives_the_same_answer(client: Client) -> None:
     first, second = (client.predict(QUESTION, max_tokens=12, seed=5, api_name="/generate") for _ in range(2))
     assert first["ids"] == second["ids"]

@@ -194,7 +194,7 @@ def test_nothing_is_wider_than_the_screen(page: Page, width: int, scheme: str) -
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 800})
     page.get_by_role("tab", name="Model").click()
-    page.locator("#model-card .drawing").wait_for()
+    page.locator("#model-card .drawing").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("#question textarea").is_visible()
 
@@ -206,6 +206,6 @@ def test_the_picture_of_the_readme(page: Page) -> None:
     ask(page, "What is 123 * 456?")
     finished(page)
     page.get_by_role("tab", name="Model").click()
-    page.locator("#model-card .drawing").wait_for()
+    page.locator("#model-card .drawing").first.wait_for()
     page.screenshot(path=SCREENSHOT)
     assert SCREENSHOT.stat().st_size < 300_000
