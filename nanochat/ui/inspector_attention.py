@@ -1,7 +1,7 @@
 """Where a token looked: all heads small, one head large, and the map of that head. Values in, HTML and SVG out.
 
-Weights are drawn in five shades, and all cells of a shade are one path: a map of two thousand cells stays a few
-kilobytes.
+Weights are drawn in five shades, and all cells of a shade are strokes of one path: a map of two thousand cells takes a
+few kilobytes, and so many heads as a large model has stay within what a click may bring.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ def pattern_html(pattern: Sequence[Sequence[float]], names: Sequence[str]) -> st
     cell, left = side / count, WIDTH - side - 4
     shaded = {(row, column): _shade(pattern[row][older + column]) for row in range(count) for column in range(row + 1)}
     elements = [
-        f'<g transform="translate({left:.1f} 4) scale({cell:.3f})"><path class="triangle" '
-        f'd="{_staircase(count)}"/>{_paths(shaded)}</g>'
+        f'<g transform="translate({left:.1f} 4) scale({cell:.3f})"><path class="triangle" d="{_staircase(count)}"/>'
+        f'<g transform="translate(0 .5)">{_strokes(shaded)}</g></g>'
     ]
     if count <= MOST_NAMED_ROWS:
         elements += [
@@ -81,8 +81,8 @@ def _strip(weights: Sequence[float], layer: int, head: int, selected: bool) -> s
     return (
         f'<button class="strip" data-layer="{layer}" data-head="{head}" tabindex="{0 if selected else -1}" '
         f'title="Layer {layer + 1}, head {head + 1}: {percent(weights[0])} on the first token" '
-        f'aria-pressed="{"true" if selected else "false"}"><svg viewBox="0 0 {len(cells)} 1" '
-        f'preserveAspectRatio="none" aria-hidden="true">{_paths(shaded)}</svg></button>'
+        f'aria-pressed="{"true" if selected else "false"}"><svg viewBox="0 -.5 {len(cells)} 1" '
+        f'preserveAspectRatio="none" aria-hidden="true">{_strokes(shaded)}</svg></button>'
     )
 
 
@@ -97,14 +97,13 @@ def _shade(weight: float) -> int:
     return min(_SHADES - 1, int(math.sqrt(max(0.0, weight)) * _SHADES))
 
 
-def _paths(shaded: dict[tuple[int, int], int]) -> str:
-    """Return a path for each shade, of cells one wide and high; neighbours in a row are drawn as one."""
+def _strokes(shaded: dict[tuple[int, int], int]) -> str:
+    """Return a path for each shade: a stroke for each run of such cells, through their middle and as wide as they."""
     drawn: dict[int, list[str]] = {}
     for (row, shade), run in groupby(sorted(shaded), key=lambda place: (place[0], shaded[place])):
         columns = [column for _, column in run]
         if shade:
-            width = len(columns)
-            drawn.setdefault(shade, []).append(f"M{columns[0]} {row}h{width}v1h-{width}z")
+            drawn.setdefault(shade, []).append(f"M{columns[0]} {row}h{len(columns)}")
     return "".join(f'<path class="heat-{shade}" d="{"".join(runs)}"/>' for shade, runs in sorted(drawn.items()))
 
 

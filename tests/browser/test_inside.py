@@ -124,7 +124,7 @@ def test_the_temperature_redraws_the_candidates_of_the_token_alone(page: Page) -
     chips(page).first.click()
     expect(page.locator("#inside-choices")).to_contain_text("leave 50 candidates")
     unfold(page, "Layers")
-    layers = page.locator("#inside-layers").inner_text()
+    layers = page.locator("#inside-layers table").inner_text()
     slider = page.locator("#inside-temperature input[type=range]")
     slider.focus()
     slider.press("Home")
@@ -132,7 +132,7 @@ def test_the_temperature_redraws_the_candidates_of_the_token_alone(page: Page) -
     assert page.locator("#inside-choices tr.excluded").count() > 10
     slider.press("End")
     expect(page.locator("#inside-choices")).to_contain_text("leave 50 candidates")
-    assert page.locator("#inside-layers").inner_text() == layers
+    assert page.locator("#inside-layers table").inner_text() == layers
     expect(chips(page).first).to_have_attribute("aria-pressed", "true")
 
 

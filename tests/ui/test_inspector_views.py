@@ -8,6 +8,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+import torch
 
 from nanochat import NanoChatForCausalLM
 from nanochat.chat.answer import Answer
@@ -19,7 +20,7 @@ from nanochat.errors import LensError
 from nanochat.lens.capture import Trace
 from nanochat.lens.look import Lens
 from nanochat.lens.observed import Observation, ObservedEngine, answered
-from nanochat.ui.inspector_attention import head_html, pattern_html, strips_html
+from nanochat.ui.inspector_attention import MOST_CELLS, head_html, pattern_html, strips_html
 from nanochat.ui.inspector_branch import begun_branch
 from nanochat.ui.inspector_layers import firings_html, lens_html
 from nanochat.ui.inspector_tokens import marked
@@ -220,13 +221,20 @@ def test_only_an_answer_that_has_ended_can_be_branched_whoever_ended_it(
 def test_a_click_is_answered_in_a_bounded_size_whatever_the_model_and_the_text() -> None:
     model = make(vocab_size=256, num_hidden_layers=20, num_attention_heads=10, num_key_value_heads=10, hidden_size=40,
                  intermediate_size=64, max_position_embeddings=2_048)  # fmt: skip
-    ids = tuple(place * 37 % 256 for place in range(2_000))
-    look = Lens(model).look(ids, 1_999)
-    weights = look.attention.tolist()
-    html = strips_html(weights, (0, 0)) + head_html(weights[0][0], ["·token"] * 1_999, 0, 0)
-    html += pattern_html(look.pattern.tolist(), ["·token"] * 1_999)
-    html += lens_html(look.lens, None, str) + firings_html(look.firings, str)
-    assert len(html) < 200_000
+    look = Lens(model).look(tuple(place * 37 % 256 for place in range(2_000)), 1_999)
+    # Cells that differ from their neighbours: no model is so unkind to whoever draws runs of equal ones.
+    weights = torch.rand(20, 10, MOST_CELLS, generator=torch.Generator().manual_seed(1))
+    names = ["<|output_start|>"] * 64
+    html = strips_html(weights.tolist(), (0, 0)) + head_html(weights[0, 0].tolist(), names, 0, 0)
+    html += pattern_html(torch.rand(64, 64, generator=torch.Generator().manual_seed(2)).tolist(), names)
+    html += lens_html(look.lens, None, lambda _id: names[0]) + firings_html(look.firings, lambda _id: names[0])
+    assert 100_000 < len(html) < 200_000
+
+
+def test_a_map_has_a_stroke_where_a_head_looked_and_none_elsewhere() -> None:
+    html = pattern_html([[1.0, 0, 0], [0.5, 0.5, 0], [0, 0.01, 0.99]], ["a", "b", "c"])
+    assert '<path class="heat-3" d="M0 1h2"/><path class="heat-4" d="M0 0h1M2 2h1"/>' in html
+    assert [word for word in Balanced(html).words.split() if len(word) == 1 and word in "abc"] == ["a", "a", "b", "c"]
 
 
 def test_a_long_answer_is_drawn_anew_when_a_share_of_it_is_new(seen: Observation) -> None:
