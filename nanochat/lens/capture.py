@@ -28,20 +28,24 @@ class Trace:
         self._rows: deque[Tensor] = deque()
         self._most_bytes = most_bytes
         self.size_bytes = 0
+        # The engine adds a token in one thread while a click asks for another in a second one.
+        self._changed = threading.Lock()
 
     def token(self, token_id: int, logits: Tensor) -> None:
         """Keep a copy of what the engine chose from; the oldest copies make room."""
         row = logits.detach().float().cpu().clone()
-        self._rows.append(row)
-        self.ids.append(token_id)
-        self.size_bytes += row.nbytes
-        while self.size_bytes > self._most_bytes:
-            self.size_bytes -= self._rows.popleft().nbytes
+        with self._changed:
+            self._rows.append(row)
+            self.ids.append(token_id)
+            self.size_bytes += row.nbytes
+            while self.size_bytes > self._most_bytes:
+                self.size_bytes -= self._rows.popleft().nbytes
 
     def logits(self, place: int) -> Tensor | None:
         """Return the logits that the token at `place` of the answer was chosen from; None if they are not kept."""
-        kept_from = len(self.ids) - len(self._rows)
-        return self._rows[place - kept_from] if kept_from <= place < len(self.ids) else None
+        with self._changed:
+            kept_from = len(self.ids) - len(self._rows)
+            return self._rows[place - kept_from] if kept_from <= place < len(self.ids) else None
 
 
 class Shelf(Generic[T]):
