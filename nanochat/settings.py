@@ -36,7 +36,7 @@ class Settings:
     device: str = "auto"
     # What decodes fastest on the device without losing accuracy that shows; see checkpoint.py.
     dtype: str = "auto"
-    # Matrices in 8 or 4 bits: two to four times the speed on a processor, for a little of the accuracy.
+    # Matrices in 8 or 4 bits: about twice the speed on a processor, for a little of the accuracy.
     quantize: str = "none"
     # 0 leaves the number of threads to torch, which takes one for each physical core.
     threads: int = 0
