@@ -29,7 +29,9 @@ SCRIPTS = Path(sysconfig.get_path("scripts"))
 
 def blocks(language: str) -> list[str]:
     """Return the code blocks of a language, those without one under the empty name."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    # All blocks are read in order, or the end of one would be taken for the beginning of another.
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    return [block for name, block in found if name == language]
 
 
 def block_with(words: str, language: str) -> str:

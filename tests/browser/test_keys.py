@@ -13,6 +13,9 @@ def focused(page: Page) -> str:
 
 
 def test_escape_stops_the_answer_from_where_no_field_needs_it(page: Page) -> None:
+    # Hot, so that the answer does not come to its end by itself.
+    say(page, "/temperature 2")
+    expect(page.locator("#note")).to_contain_text("temperature is 2")
     say(page, "/max_tokens 1000")
     expect(page.locator("#note")).to_contain_text("1000 now.")
     ask(page, "Tell me a story about a fox")

@@ -85,6 +85,8 @@ def test_an_example_is_asked_by_a_click_and_saved(page: Page) -> None:
 
 def test_stop_ends_the_answer_and_its_words_stay(page: Page) -> None:
     set_number(page, "Max tokens", "1000")
+    # Hot, so that the answer does not come to its end before the click.
+    set_number(page, "Temperature", "2")
     ask(page, "Tell me a story about a fox")
     page.locator(".bot-row .thought-group").wait_for()
     stop = page.locator("[data-testid=stop-button], .stop-button").first

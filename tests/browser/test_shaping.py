@@ -51,6 +51,9 @@ def test_a_finished_answer_has_no_such_button(page: Page) -> None:
 
 
 def test_a_stopped_answer_is_continued(page: Page) -> None:
+    # Hot, so that the answer does not come to its end before the click.
+    say(page, "/temperature 2")
+    expect(page.locator("#note")).to_contain_text("temperature is 2")
     settle_for(page, 1000)
     ask(page, "Tell me a story about a fox")
     page.locator(".bot-row .thought-group").wait_for()
