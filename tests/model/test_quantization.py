@@ -284,6 +284,11 @@ def test_two_engines_of_one_model_hold_its_weights_once(name: str) -> None:
 
     size = weigh()
     for _ in range(2):
-        SlotDecoder(model, SlotCache(model.config, 1, 32, dtype=torch.float32, device=model.device))
+        decoder = SlotDecoder(model, SlotCache(model.config, 1, 32, dtype=torch.float32, device=model.device))
+        whole = decoder._layers[0]._project.__self__
+        attention = model.model.layers[0].self_attn
+        for single in (attention.q_proj, attention.k_proj, attention.v_proj):
+            for mine, joined in ((single.numbers, whole.numbers), (single.scales, whole.scales)):
+                assert mine.untyped_storage().data_ptr() == joined.untyped_storage().data_ptr()
     assert weigh() == size
     assert type(copy.deepcopy(model).lm_head).__name__ == type(model.lm_head).__name__
