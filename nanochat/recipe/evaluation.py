@@ -65,14 +65,16 @@ class Loss:
 def quantization_loss(source: str, corpus: Path, quantization: str) -> Loss:
     """Score a model in bfloat16 and quantized, one after the other, on the processor. Raises CheckpointError."""
     texts = _scored_texts(corpus)
-    bits, sizes, told = [], [], ""
+    bits: list[float] = []
+    sizes: list[int] = []
+    told = ""
     for name in ("none", quantization):
         checkpoint = load_checkpoint(source, device="cpu", dtype="bfloat16", quantize=name)
         facts, template = facts_of(checkpoint.model), ChatTemplate(checkpoint.tokenizer.backend_tokenizer)
         bits.append(bits_per_byte(checkpoint.model, template, texts))
         sizes.append(facts.size_bytes)
         told = facts.quantized
-    return Loss(told, *bits, *sizes)
+    return Loss(told, bits[0], bits[1], sizes[0], sizes[1])
 
 
 def _scored_texts(corpus: Path) -> Sequence[str]:
