@@ -153,7 +153,8 @@ def _top_k(scores: Tensor, top_k: int, ranking: Ranking) -> Tensor:
         return torch.arange(len(scores))
     last, next_one = ranking.logits[top_k - 1 : top_k + 1].tolist()
     if last > next_one:
-        return ranking.ids[:top_k].sort().values
+        kept: Tensor = ranking.ids[:top_k].sort().values
+        return kept
     return (scores >= last).nonzero().flatten()
 
 
