@@ -153,9 +153,9 @@ def _top_k(scores: Tensor, top_k: int, ranking: Ranking) -> Tensor:
         return torch.arange(len(scores))
     last, next_one = ranking.logits[top_k - 1 : top_k + 1].tolist()
     if last > next_one:
-        kept: Tensor = ranking.ids[:top_k].sort().values
-        return kept
-    return (scores >= last).nonzero().flatten()
+        return ranking.ids[:top_k].sort().values
+    kept: Tensor = (scores >= last).nonzero().flatten()
+    return kept
 
 
 def _top_p(probabilities: Tensor, top_p: float) -> Tensor:
