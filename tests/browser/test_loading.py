@@ -20,6 +20,8 @@ def test_a_failed_load_is_told_and_tried_again(browser: Browser, tiny_checkpoint
         page = browser.new_page()
         page.goto(server.url)
         expect(page.locator(".status.failed [role=alert]")).to_contain_text("model.safetensors", timeout=60_000)
+        # The page that comes says so already; its button comes with the script that sends questions.
+        page.get_by_role("button", name="Try again").wait_for()
         # A question is refused in the same words, and is not lost.
         page.locator("#question textarea").fill("Hello")
         page.locator("#question textarea").press("Enter")
