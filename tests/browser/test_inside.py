@@ -184,10 +184,19 @@ def test_two_readers_at_once_see_each_their_own_answer(page: Page, browser: Brow
     context.close()
 
 
+LOOKED_INTO = """() => {
+  if (document.querySelector("#inside-choices button.branch")?.getClientRects().length) return true;
+  document.querySelector("#inside-tokens button.token").click();
+  return false;
+}"""
+
+
 def test_another_candidate_continues_from_its_place_and_stop_ends_it(page: Page) -> None:
     set_number(page, "Max tokens", "900")
     ask_seeded(page, STORY, "3")
     before = ids(page)
+    sent = page.locator("#inside-prompt button.token")
+    asked = sent.count()
     chips(page).nth(4).click()
     row = page.locator("#inside-choices tbody tr:not(.chosen)").first
     branch = row.locator("button.branch")
@@ -195,19 +204,18 @@ def test_another_candidate_continues_from_its_place_and_stop_ends_it(page: Page)
     branch.click()
     page.locator("#question .stop-button").wait_for()
     expect(chips(page).first).to_be_visible()
-    page.wait_for_function(
-        f"() => document.querySelector('#inside-prompt [data-place=\"{4}\"]') !== null"
-        " && document.querySelectorAll('#inside-tokens button.token').length > 2"
-    )
+    # The branch is drawn once its prompt holds what was kept, and the other token.
+    expect(sent).to_have_count(asked + 5)
+    page.wait_for_function("() => document.querySelectorAll('#inside-tokens button.token').length > 2")
     page.locator("#question .stop-button").click()
     page.locator("[data-testid=submit-button]").wait_for()
     expect(page.locator(".bot-row .thought-group .title").last).to_contain_text("stopped")
-    prompt = page.locator("#inside-prompt button.token").evaluate_all("all => all.map(button => button.title)")
+    prompt = sent.evaluate_all("all => all.map(button => button.title)")
     begun = [re.findall(r" · id (\d+) · ", title)[0] for title in prompt[-5:]]
     assert begun == [*before[:4], other]
-    # What was stopped is looked into and continued as any other answer.
-    chips(page).first.click()
-    expect(page.locator("#inside-choices button.branch").first).to_be_visible()
+    # What was stopped is looked into and continued as any other answer. A click that comes before its end has been
+    # drawn goes with the picture it was made on.
+    page.wait_for_function(LOOKED_INTO, polling=2_000)
 
 
 @pytest.mark.parametrize("temperature", ["0", "1.2"])

@@ -18,7 +18,10 @@ def settle_for(page: Page, max_tokens: int) -> None:
 def go_on(page: Page) -> None:
     before = numbers(page)
     page.locator("#conversation .option").click()
-    expect(page.locator(".bot-row .thought-group .title").last).not_to_have_text(before)
+    title = page.locator(".bot-row .thought-group .title").last
+    expect(title).not_to_have_text(before)
+    # An edit marks its answer a moment later, which changes these words too.
+    expect(title).to_contain_text("continued")
     finished(page)
 
 
