@@ -11,6 +11,7 @@ slower in float32.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Self
@@ -30,7 +31,7 @@ KERNEL_TYPE = torch.bfloat16
 WEIGHTS_AT_ONCE = 2**20
 
 
-class QuantizedLinear(nn.Module):
+class QuantizedLinear(nn.Module, ABC):
     """A linear map whose weights are `numbers` and `scales`; what these are is for the subclass to say."""
 
     kind: ClassVar[str]
@@ -56,14 +57,14 @@ class QuantizedLinear(nn.Module):
             return cls(torch.cat([piece[0] for piece in pieces]), scales, bias, weight.shape[1])
 
     @classmethod
+    @abstractmethod
     def fits(cls, weight: Tensor) -> bool:
         """Say whether a matrix of this shape can be stored so."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def join(cls, maps: Sequence[Self]) -> Self | None:
         """Return one map that does what all of these do, sharing its memory with them; None where that cannot be."""
-        raise NotImplementedError
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (…, in_features) to (…, out_features) of the same type."""
@@ -82,11 +83,13 @@ class QuantizedLinear(nn.Module):
     _scale_axis: ClassVar[int]
 
     @classmethod
+    @abstractmethod
     def _quantized(cls, weight: Tensor) -> tuple[Tensor, Tensor]:
-        raise NotImplementedError
+        """Return numbers and scales of some rows of a matrix, in float32."""
 
+    @abstractmethod
     def _multiply(self, rows: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Multiply (rows, in_features), in the kernel's type, by the matrix."""
 
 
 class Int8Linear(QuantizedLinear):
