@@ -1,8 +1,8 @@
 """Many answers from one model: who waits, who has a slot, and what goes into the next pass.
 
-There is no thread that runs the model. Whoever waits for an event and finds none takes the step: one pass through the
-model for all live requests, in which some read a piece of their prompt and the others write one id each. The events go
-into the mailboxes of all, so most readers find theirs filled. Requests join and leave between steps.
+Nothing runs by itself. Whoever waits for an event and finds none asks for the step: one pass through the model for all
+live requests, in which some read a piece of their prompt and the others write one id each. The events go into the
+mailboxes of all, so most readers find theirs filled. Requests join and leave between steps.
 
 Two rules keep one reader from disturbing the others. Nobody works ahead of a reader by more than a full mailbox: then
 its request is left out of the pass. And what goes wrong in one request's part of a step is raised in its own reader.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 
@@ -68,6 +69,11 @@ class Scheduler:
         self._running: dict[Request, Slot] = {}
         self._waiting: deque[Request] = deque()
         self._stepping = False
+        # All steps on a processor are made in one thread, whoever asks: each thread that computes has helpers of its
+        # own there, and where these are more than cores they sleep between two products instead of standing by.
+        self._thread = ThreadPoolExecutor(1, "model") if _on_processor(decoder) else None
+        if self._thread is not None:
+            self._thread.submit(_begin).result()
         # Guards everything above and is held for moments only: the pass itself runs outside, under `_stepping`.
         self._changed = threading.Condition()
 
@@ -108,7 +114,7 @@ class Scheduler:
                 return
             self._stepping = True
         try:
-            self._step(segments)
+            self._run(segments)
         finally:
             with self._changed:
                 self._stepping = False
@@ -143,6 +149,17 @@ class Scheduler:
             request.admit(len(slot.ids))
             self._running[request] = slot
 
+    def _run(self, work: Sequence[tuple[Request, Segment]]) -> None:
+        if self._thread is None:
+            self._step(work)
+            return
+        step = self._thread.submit(self._step, work)
+        try:
+            step.result()
+        finally:
+            # Whoever is interrupted here must not leave a step behind that goes on beside the next.
+            wait((step,))
+
     def _step(self, work: Sequence[tuple[Request, Segment]]) -> None:
         """Read all segments in one pass and let each request go on from its logits."""
         try:
@@ -176,3 +193,11 @@ class Scheduler:
         limit = self._limits.requests_per_session
         if session and sum(request.session == session for request in (*self._running, *self._waiting)) >= limit:
             raise BusyError(f"At most {limit} answers of one visitor are made at once: wait for one to end or stop it.")
+
+
+def _on_processor(decoder: SlotDecoder) -> bool:
+    return all(tensor.device.type == "cpu" for tensor in decoder.cache.layers)
+
+
+def _begin() -> None:
+    """What a thread does that begins."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -350,3 +353,34 @@ def test_ids_of_another_vocabulary_are_refused(tiny_model: NanoChatForCausalLM, 
     chat = asked("Hi").append(foreign).append(Message("user", "And?"))
     with pytest.raises(InvalidMessageError, match="another vocabulary"):
         list(engine_of(tiny_model, tiny_template).stream(chat, GREEDY))
+
+
+def test_every_step_is_made_in_one_thread_whoever_reads(
+    tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate
+) -> None:
+    engine = engine_of(tiny_model, tiny_template, slots=2)
+    seen: list[int] = []
+
+    class Watching:
+        def token(self, token_id: int, logits: torch.Tensor) -> None:
+            seen.append(threading.get_ident())
+
+    def read() -> int:
+        list(engine.stream(asked("Hello"), GREEDY, capture=Watching()))
+        return threading.get_ident()
+
+    with ThreadPoolExecutor(3) as readers:
+        idents = {*readers.map(lambda _: read(), range(6)), read()}
+    assert len(set(seen)) == 1
+    assert not idents & set(seen)
+
+
+def test_the_thread_goes_with_its_engine(tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate) -> None:
+    engine = engine_of(tiny_model, tiny_template)
+    list(engine.stream(asked("Hello"), GREEDY))
+    (thread,) = engine._scheduler._thread._threads
+    assert thread.is_alive()
+    del engine
+    gc.collect()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
