@@ -231,6 +231,12 @@ def _sampling(options: argparse.Namespace) -> SamplingSettings:
 
 def _engine(options: argparse.Namespace) -> LocalEngine:
     """Load the model named by options and environment, and the engine that answers one person with it."""
+    from nanochat.model.threads import apart
+
+    return apart(_loaded_engine)(options)
+
+
+def _loaded_engine(options: argparse.Namespace) -> LocalEngine:
     import torch
     from transformers.utils import logging
 

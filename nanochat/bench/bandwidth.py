@@ -9,11 +9,13 @@ from torch import Tensor
 
 from nanochat.model.facts import facts_of
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
+from nanochat.model.threads import apart, in_step_thread
 
 # Far more than any cache of a processor holds.
 READ_BYTES = 512 * 2**20
 
 
+@apart
 def memory_to_read(device: torch.device, size_bytes: int = READ_BYTES) -> Tensor:
     """Return memory that has been written, so that reading it is all that is left to do."""
     return torch.ones(size_bytes // 4, device=device)
@@ -21,6 +23,10 @@ def memory_to_read(device: torch.device, size_bytes: int = READ_BYTES) -> Tensor
 
 def bytes_per_second(memory: Tensor) -> float:
     """Read the memory once with all threads, in the way that costs least beside reading: the search for a maximum."""
+    return in_step_thread(_bytes_per_second, memory)
+
+
+def _bytes_per_second(memory: Tensor) -> float:
     started = time.perf_counter()
     memory.amax().item()  # .item() waits for the device
     return memory.nbytes / (time.perf_counter() - started)

@@ -27,6 +27,7 @@ from nanochat.chat.template import ChatTemplate
 from nanochat.errors import BenchError
 from nanochat.model.checkpoint import load_checkpoint
 from nanochat.model.packing import pack
+from nanochat.model.threads import apart
 from nanochat.settings import environment_for
 
 APP = (sys.executable, "app.py")
@@ -77,9 +78,7 @@ def rows_of_starts(name: str, starts: Sequence[Start]) -> list[Row]:
 def chat_rows(shape: Shape, device: str, rounds: int, progress: Progress) -> list[Row]:
     """Chat with one page, beside an engine in this process. Raises BenchError."""
     source = shape.source or shape.name
-    checkpoint = load_checkpoint(source, device=device)
-    pack(checkpoint.model)
-    engine = LocalEngine(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer))
+    engine = _engine(source, device)
     tokens = shape.answer_tokens
     with running(source, device) as url:
         client = Client(url, verbose=False)
@@ -89,6 +88,13 @@ def chat_rows(shape: Shape, device: str, rounds: int, progress: Progress) -> lis
         }
         found = in_turns(sides, rounds, progress)
     return rows_of_chat(shape.name, found["/chat"], found["engine"])
+
+
+@apart
+def _engine(source: str, device: str) -> LocalEngine:
+    checkpoint = load_checkpoint(source, device=device)
+    pack(checkpoint.model)
+    return LocalEngine(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer))
 
 
 def started(source: str, device: str) -> Start:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Protocol
@@ -23,6 +22,7 @@ from nanochat.chat.events import Token
 from nanochat.chat.sampling import SamplingSettings
 from nanochat.chat.template import ChatTemplate
 from nanochat.errors import BenchError
+from nanochat.model.threads import step_thread
 
 # Longer than any measurement: a deadline would end an answer early.
 LONGEST_SECONDS = 3_600.0
@@ -79,7 +79,7 @@ class OurSide:
 
 
 class TransformersSide:
-    """`generate` in a thread of its own, read through a TextIteratorStreamer."""
+    """`generate` in a thread beside its reader's, read through a TextIteratorStreamer."""
 
     def __init__(self, model: Any, tokenizer: PreTrainedTokenizerFast, template: ChatTemplate, name: str) -> None:
         self.name = name
@@ -93,21 +93,21 @@ class TransformersSide:
         options = GenerationConfig(max_new_tokens=tokens, do_sample=False, eos_token_id=None, pad_token_id=0)
         criteria = StoppingCriteriaList([] if cancel is None else [_stop_when(cancel)])
         moments = [time.perf_counter()]
-        with ThreadPoolExecutor(max_workers=1) as threads:
-            making = threads.submit(
-                self._model.generate,
-                input_ids=ids,
-                attention_mask=torch.ones_like(ids),
-                generation_config=options,
-                stopping_criteria=criteria,
-                streamer=streamer,
-            )
-            # Whoever reads a streamer whose writer has failed waits for ever.
-            making.add_done_callback(lambda made: streamer.end() if made.exception() else None)
-            for _ in streamer:
-                moments.append(time.perf_counter())
-                if cancel is not None:
-                    cancel.begun.set()
+        # In the thread that makes our steps: helpers of two threads would slow each other down.
+        making = step_thread().submit(
+            self._model.generate,
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            generation_config=options,
+            stopping_criteria=criteria,
+            streamer=streamer,
+        )
+        # Whoever reads a streamer whose writer has failed waits for ever.
+        making.add_done_callback(lambda made: streamer.end() if made.exception() else None)
+        for _ in streamer:
+            moments.append(time.perf_counter())
+            if cancel is not None:
+                cancel.begun.set()
         making.result()
         # The streamer says something for each token, and once more at the end.
         return _timed(moments[:-1], tokens, cancel)

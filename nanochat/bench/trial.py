@@ -9,6 +9,7 @@ from nanochat.bench.pairs import Progress
 from nanochat.bench.sides import MOST_REQUESTS, TransformersSide, local_engine, rival_side
 from nanochat.bench.subjects import PRECISIONS, Shape, Subject, make_subject, served
 from nanochat.chat.engine import LocalEngine
+from nanochat.model.threads import apart
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +36,7 @@ class Trial:
         return self.ours[0]
 
 
+@apart
 def prepare(shape: Shape, device: str, rounds: int, progress: Progress) -> Trial:
     """Make the model and everybody who answers with it. Raises CheckpointError where there is no such device."""
     progress(f"making {shape.name}")

@@ -13,7 +13,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 
@@ -23,6 +22,7 @@ from nanochat.chat.requests import Request
 from nanochat.errors import BusyError, SettingsError
 from nanochat.model.cache import Slot
 from nanochat.model.decoder import Segment, SlotDecoder
+from nanochat.model.threads import in_step_thread
 
 # How long a reader waits before it looks up, so that its generator can be closed.
 WAIT_SECONDS = 0.1
@@ -69,11 +69,7 @@ class Scheduler:
         self._running: dict[Request, Slot] = {}
         self._waiting: deque[Request] = deque()
         self._stepping = False
-        # All steps on a processor are made in one thread, whoever asks: each thread that computes has helpers of its
-        # own there, and where these are more than cores they sleep between two products instead of standing by.
-        self._thread = ThreadPoolExecutor(1, "model") if _on_processor(decoder) else None
-        if self._thread is not None:
-            self._thread.submit(_begin).result()
+        self._on_processor = all(keys_and_values.device.type == "cpu" for keys_and_values in decoder.cache.layers)
         # Guards everything above and is held for moments only: the pass itself runs outside, under `_stepping`.
         self._changed = threading.Condition()
 
@@ -150,15 +146,10 @@ class Scheduler:
             self._running[request] = slot
 
     def _run(self, work: Sequence[tuple[Request, Segment]]) -> None:
-        if self._thread is None:
+        if self._on_processor:
+            in_step_thread(self._step, work)
+        else:
             self._step(work)
-            return
-        step = self._thread.submit(self._step, work)
-        try:
-            step.result()
-        finally:
-            # Whoever is interrupted here must not leave a step behind that goes on beside the next.
-            wait((step,))
 
     def _step(self, work: Sequence[tuple[Request, Segment]]) -> None:
         """Read all segments in one pass and let each request go on from its logits."""
@@ -193,11 +184,3 @@ class Scheduler:
         limit = self._limits.requests_per_session
         if session and sum(request.session == session for request in (*self._running, *self._waiting)) >= limit:
             raise BusyError(f"At most {limit} answers of one visitor are made at once: wait for one to end or stop it.")
-
-
-def _on_processor(decoder: SlotDecoder) -> bool:
-    return all(tensor.device.type == "cpu" for tensor in decoder.cache.layers)
-
-
-def _begin() -> None:
-    """What a thread does that begins."""

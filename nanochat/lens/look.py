@@ -20,6 +20,7 @@ from nanochat.lens.layers import LensRow, Shares, decided_after, lens_rows, lens
 from nanochat.lens.neurons import Firing, firings
 from nanochat.lens.reading import Reading, attention_at, layer_at, pattern_of, read, softcapped
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
+from nanochat.model.threads import apart
 
 # A d20 keeps 154 kB for each token it reads: its whole context fits in this, or many long chats of the embedded model.
 REMEMBERED_BYTES = 320_000_000
@@ -61,6 +62,7 @@ class Lens:
         # One text is read at a time: many readers would share the same cores, and slow the answers down.
         self._turn = threading.Lock()
 
+    @apart
     def look(self, ids: Sequence[int], position: int, *, layer: int = 0, head: int = 0) -> Look:
         """Return how the token at `position` of a text was chosen; `layer` and `head`, from 0, are worked through.
 

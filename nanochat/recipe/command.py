@@ -10,6 +10,7 @@ import torch
 from nanochat.chat.template import ChatTemplate
 from nanochat.errors import RecipeError
 from nanochat.model.checkpoint import load_checkpoint
+from nanochat.model.threads import apart
 from nanochat.recipe.card import model_card, spent
 from nanochat.recipe.evaluation import Evaluation, evaluate, quantization_loss
 from nanochat.recipe.plan import PLANS, Plan
@@ -36,7 +37,7 @@ def train_command(corpus: Path, output: Path, plan: str, device: str, *, compile
 
 def eval_command(corpus: Path, model: str, device: str, answers: Path | None) -> None:
     """Score a model on the held-out questions and print the table; write every answer to `answers` where given."""
-    checkpoint = load_checkpoint(model, device=device)
+    checkpoint = apart(load_checkpoint)(model, device=device)
     evaluation = evaluate(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer), corpus)
     if answers:
         _write_answers(evaluation, answers)

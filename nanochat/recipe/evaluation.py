@@ -11,6 +11,7 @@ from nanochat.chat.template import ChatTemplate
 from nanochat.model.checkpoint import load_checkpoint
 from nanochat.model.facts import facts_of
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
+from nanochat.model.threads import apart
 from nanochat.recipe.held_out import held_out_questions
 from nanochat.recipe.run import validation_texts
 from nanochat.recipe.scoring import (
@@ -37,7 +38,7 @@ class Evaluation:
 
 def evaluate(model: NanoChatForCausalLM, template: ChatTemplate, corpus: Path) -> Evaluation:
     """Ask all held-out questions of the corpus. Raises RecipeError where the corpus lacks a file."""
-    engine = LocalEngine(model, template, EngineLimits(slots=AT_ONCE))
+    engine = apart(LocalEngine)(model, template, EngineLimits(slots=AT_ONCE))
     questions = held_out_questions(corpus)
     told = score_questions(engine, questions)
     scores = [*table_of(told), count_loops(engine, questions)]

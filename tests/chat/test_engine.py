@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -355,32 +354,21 @@ def test_ids_of_another_vocabulary_are_refused(tiny_model: NanoChatForCausalLM, 
         list(engine_of(tiny_model, tiny_template).stream(chat, GREEDY))
 
 
-def test_every_step_is_made_in_one_thread_whoever_reads(
+def test_every_step_of_every_engine_is_made_in_one_thread_whoever_reads(
     tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate
 ) -> None:
-    engine = engine_of(tiny_model, tiny_template, slots=2)
+    engines = [engine_of(tiny_model, tiny_template, slots=2) for _ in range(2)]
     seen: list[int] = []
 
     class Watching:
         def token(self, token_id: int, logits: torch.Tensor) -> None:
             seen.append(threading.get_ident())
 
-    def read() -> int:
-        list(engine.stream(asked("Hello"), GREEDY, capture=Watching()))
+    def read(number: int) -> int:
+        list(engines[number % 2].stream(asked("Hello"), GREEDY, capture=Watching()))
         return threading.get_ident()
 
     with ThreadPoolExecutor(3) as readers:
-        idents = {*readers.map(lambda _: read(), range(6)), read()}
+        idents = {*readers.map(read, range(6)), read(0)}
     assert len(set(seen)) == 1
     assert not idents & set(seen)
-
-
-def test_the_thread_goes_with_its_engine(tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate) -> None:
-    engine = engine_of(tiny_model, tiny_template)
-    list(engine.stream(asked("Hello"), GREEDY))
-    (thread,) = engine._scheduler._thread._threads
-    assert thread.is_alive()
-    del engine
-    gc.collect()
-    thread.join(timeout=10)
-    assert not thread.is_alive()

@@ -37,7 +37,7 @@ def invented_word(random: Random, words: Sequence[str]) -> str:
 def echoes(random: Random, words: list[str], sentences: Iterator[str]) -> Iterator[Dialogue]:
     """Yield requests to say something again: invented and common words, rows of words, short sentences."""
     short = [sentence for sentence in sentences if len(sentence.split()) <= 7 and is_gentle(sentence)]
-    for kind in deck(random, ("told", "told", "word", "row", "row", "sentence")):
+    for kind in deck(random, ("told", "told", "word", "row", "row", "row", "row", "sentence")):
         yield dialogue(*(_echo(random, kind, words, short) for _ in range(random.choice((1, 1, 2)))))
 
 
@@ -67,7 +67,8 @@ def _echo(random: Random, kind: str, words: list[str], short: list[str]) -> Exch
         case "sentence":
             text = answer = random.choice(short)
         case "row":
-            row = [invented_word(random, words), *random.sample(words[:4000], random.randint(1, 3))]
+            # Long rows: each common word has to be copied some twenty times before it is told from its neighbours.
+            row = [invented_word(random, words), *random.sample(words[:8000], random.randint(2, 7))]
             text = " ".join(random.sample(row, len(row)))
             answer = f"{capitalized(text)}."
         case _:

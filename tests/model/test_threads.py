@@ -1,0 +1,51 @@
+"""One thread makes the steps, everything else computes in threads that end, and neither changes what comes back."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from nanochat.model.threads import apart, in_step_thread
+
+
+def where() -> threading.Thread:
+    return threading.current_thread()
+
+
+def divide(one: int, *, by: int) -> float:
+    return one / by
+
+
+def test_steps_are_made_in_one_thread_whoever_asks() -> None:
+    with ThreadPoolExecutor(4) as callers:
+        threads = {*callers.map(lambda _: in_step_thread(where), range(16)), in_step_thread(where)}
+    assert len(threads) == 1
+    assert where() not in threads
+
+
+def test_a_thread_apart_ends_with_its_call() -> None:
+    first, second = apart(where)(), apart(where)()
+    assert len({first, second, where()}) == 3
+    assert not first.is_alive()
+    assert not second.is_alive()
+
+
+@pytest.mark.parametrize("call", [apart(divide), lambda *args, **kwargs: in_step_thread(divide, *args, **kwargs)])
+def test_results_and_errors_come_back(call: Callable[..., float]) -> None:
+    assert call(3, by=2) == 1.5
+    with pytest.raises(ZeroDivisionError):
+        call(3, by=0)
+    assert call(1, by=1) == 1
+
+
+def test_a_forked_process_has_a_step_thread_of_its_own() -> None:
+    assert in_step_thread(os.getpid) == os.getpid()
+    child = os.fork()
+    if not child:
+        # Without a thread of its own it would wait for ever for its parent's.
+        os._exit(in_step_thread(os.getpid) != os.getpid())
+    assert os.waitpid(child, 0)[1] == 0
