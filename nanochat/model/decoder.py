@@ -18,8 +18,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nanochat.model.cache import Slot, SlotCache
-from nanochat.model.lean import LeanLayer, even_rows, input_type, lean_map, normalized, signed_sine
-from nanochat.model.modeling_nanochat import NanoChatForCausalLM, device_of
+from nanochat.model.lean import LeanLayer
+from nanochat.model.lean_model import LeanModel
+from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +33,11 @@ class Segment:
 
 
 class SlotDecoder:
-    """Reads segments into the slots of a cache. The model stays where it is now.
-
-    Its layers may lie on several devices: the stream goes from one to the next, and whatever else a pass looks up is
-    made once on each.
-    """
+    """Reads segments into the slots of a cache. The model stays where it is now."""
 
     def __init__(self, model: NanoChatForCausalLM, cache: SlotCache) -> None:
         self.cache = cache
-        self._trunk = model.model
-        self._config = model.config
-        self._dtype = input_type(model)
-        self._layers = [LeanLayer(layer, self._dtype, device_of(layer)) for layer in model.model.layers]
-        self._head, self._head_map = model.lm_head, lean_map(model.lm_head)
-        self._start, self._end = device_of(model.model.embed_tokens), device_of(model.lm_head)
-        places = {self._start, self._end, *(layer.device for layer in self._layers)}
-        self._tables = {place: _Tables.of(model, cache.context, place) for place in places}
+        self._lean = LeanModel(model, cache.context)
 
     @torch.inference_mode()
     def read(self, segments: Sequence[Segment]) -> list[Tensor]:
@@ -55,49 +45,42 @@ class SlotDecoder:
 
         The slots must differ and have room. When this raises, they remember what they did before.
         """
-        tokens = sum(len(segment.ids) for segment in segments)
-        padding = even_rows(tokens, self._head) - tokens
-        here = self._lookups(segments, padding, self._start)
-        hidden = self._embed(here.ids)
-        if self._trunk.smear is not None:
-            hidden = self._smear(hidden, segments, padding)
-        start = halfway = hidden
-        for index, layer in enumerate(self._layers):
-            if layer.device != here.device:
-                here = self._lookups(segments, padding, layer.device)
-                hidden, start = hidden.to(layer.device), start.to(layer.device)
-            hidden = layer.start(hidden, start)
-            heads = layer.look(hidden, here.ids, here.cos, here.sin)
-            hidden = layer.add(hidden, self._attend(layer, index, heads, here.views))
-            if index == len(self._layers) // 2:
-                halfway = hidden
-        if self._trunk.backout is not None:
-            there = self._trunk.backout.scale.device
-            hidden = self._trunk.backout(hidden.to(there), halfway.to(there))
-        logits = self._logits(hidden.to(self._end), segments)
+        logits = self._read(segments)
         for segment in segments:
             segment.slot.ids.extend(segment.ids)
         return logits
 
+    def _read(self, segments: Sequence[Segment]) -> list[Tensor]:
+        tokens = sum(len(segment.ids) for segment in segments)
+        padding = self._lean.even_rows(tokens) - tokens
+        lookups = {place: self._lookups(segments, padding, place) for place in self._lean.tables}
+        hidden = self._lean.embed(lookups[self._lean.start].ids)
+        if self._lean.smears:
+            hidden = self._smear(hidden, segments, padding)
+
+        def gather(layer: LeanLayer, index: int, hidden: Tensor) -> Tensor:
+            here = lookups[layer.device]
+            return self._attend(layer, index, layer.look(hidden, here.ids, here.cos, here.sin), here.views)
+
+        return self._logits(self._lean.through(hidden, gather), segments)
+
     def _lookups(self, segments: Sequence[Segment], padding: int, device: torch.device) -> _Lookups:
-        views = _views(segments, self._config.sliding_window, device)
+        views = _views(segments, self._lean.config.sliding_window, device)
         ids = [*(token for segment in segments for token in segment.ids), *[0] * padding]
         positions = [*(place for view in views for place in range(view.past, view.end)), *[0] * padding]
-        tables, rows = self._tables[device], torch.tensor(positions, device=device)
-        return _Lookups(device, torch.tensor(ids, device=device), tables.cos[rows], tables.sin[rows], views)
-
-    def _embed(self, ids: Tensor) -> Tensor:
-        return normalized(self._trunk.embed_tokens(ids).float(), self._tables[self._start].eps)
+        tables, rows = self._lean.tables[device], torch.tensor(positions, device=device)
+        return _Lookups(torch.tensor(ids, device=device), tables.cos[rows], tables.sin[rows], views)
 
     def _smear(self, embedded: Tensor, segments: Sequence[Segment], padding: int) -> Tensor:
         """Add to each token a share of the one before, which the slot knows by its id; the first of all has none."""
         previous = [token for one in segments for token in (*(one.slot.ids[-1:] or [0]), *one.ids[:-1])]
         follows = [bool(one.slot.ids) or place > 0 for one in segments for place in range(len(one.ids))]
-        before = self._embed(torch.tensor([*previous, *[0] * padding], device=self._start))
-        before = before * torch.tensor([*follows, *[False] * padding], device=self._start)[:, None]
-        scale = self._trunk.smear.scale
-        smeared: Tensor = self._trunk.smear(embedded.to(scale), before.to(scale))
-        return smeared.to(embedded)
+        start = self._lean.start
+        return self._lean.smeared(
+            embedded,
+            torch.tensor([*previous, *[0] * padding], device=start),
+            torch.tensor([*follows, *[False] * padding], device=start),
+        )
 
     def _attend(self, layer: LeanLayer, index: int, heads: Tensor, views: Sequence[_View]) -> Tensor:
         """Store keys and values in the slots and return what each token gathers, (tokens, heads * head_dim)."""
@@ -124,13 +107,9 @@ class SlotDecoder:
     def _logits(self, hidden: Tensor, segments: Sequence[Segment]) -> list[Tensor]:
         ends = accumulate(len(segment.ids) for segment in segments)
         places = [end - left for one, end in zip(segments, ends, strict=True) for left in range(one.kept, 0, -1)]
-        rows = even_rows(len(places), self._head)
-        chosen = torch.tensor([*places, *[0] * (rows - len(places))], device=self._end)
-        kept = hidden[chosen] if rows else hidden[:0]
-        logits = self._head_map(normalized(kept, self._tables[self._end].eps).to(self._dtype)).float()[: len(places)]
-        logits = logits[:, : self._config.vocab_size]
-        cap = self._config.final_logit_softcapping
-        logits = logits if cap is None else logits.div(cap).tanh_().mul_(cap)
+        rows = self._lean.even_rows(len(places))
+        chosen = torch.tensor([*places, *[0] * (rows - len(places))], device=self._lean.end)
+        logits = self._lean.logits(hidden[chosen] if rows else hidden[:0])[: len(places)]
         # The one moment of a step in which a GPU is waited for: everything after works on what lies here.
         return list(torch.split(logits.cpu(), [segment.kept for segment in segments]))
 
@@ -157,26 +136,9 @@ class _View:
 
 
 @dataclass(frozen=True, slots=True)
-class _Tables:
-    """What does not change from pass to pass, on one device: turns by position, broadcast over heads."""
-
-    cos: Tensor
-    sin: Tensor
-    eps: Tensor
-
-    @classmethod
-    def of(cls, model: NanoChatForCausalLM, context: int, device: torch.device) -> _Tables:
-        rotary = model.model.rotary_emb
-        cos, sin = rotary(torch.empty(0, device=device_of(rotary)), torch.arange(context)[None].to(device_of(rotary)))
-        eps = torch.tensor(model.model.norm.eps, device=device)
-        return cls(cos[0, :, None].to(device), signed_sine(sin)[0, :, None].to(device), eps)
-
-
-@dataclass(frozen=True, slots=True)
 class _Lookups:
     """What the layers on one device look up in a pass."""
 
-    device: torch.device
     ids: Tensor
     cos: Tensor
     sin: Tensor
