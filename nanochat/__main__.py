@@ -212,7 +212,7 @@ def _declare_model(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--model", help='"embedded", a folder or a Hub id, @revision after it; default: NANOCHAT_MODEL')
     verb.add_argument("--device", help="auto, cpu, cuda, cuda:N, mps or all; default: NANOCHAT_DEVICE")
     verb.add_argument("--dtype", help="auto, float32, bfloat16 or float16; default: NANOCHAT_DTYPE")
-    verb.add_argument("--quantize", help="none, int8 or int4; default: NANOCHAT_QUANTIZE")
+    verb.add_argument("--quantize", help="auto, none, int8 or int4; default: NANOCHAT_QUANTIZE")
     verb.add_argument("--threads", help="of the processor, 0 for torch's choice; default: NANOCHAT_THREADS")
 
 

@@ -36,8 +36,12 @@ class Settings:
     device: str = "auto"
     # What decodes fastest on the device without losing accuracy that shows; see checkpoint.py.
     dtype: str = "auto"
-    # Matrices in 8 or 4 bits: about twice the speed on a processor, for a little of the accuracy.
-    quantize: str = "none"
+    # Matrices in 8 or 4 bits. Left to itself int8 on a processor: two to four times the speed, and an accuracy that
+    # differs in the fourth digit; see placing.py.
+    quantize: str = "auto"
+    # Whether the step of decoding is compiled, which takes a minute at the start. Off, since nothing waits for it, and a
+    # Space may lack the compiler; not on ZeroGPU.
+    compile: bool = False
     # 0 leaves the number of threads to torch, which takes one for each physical core.
     threads: int = 0
     # Requests that are answered at once. Each slot costs keys and values for a whole context, so more need more memory;
@@ -120,6 +124,12 @@ def _between(lowest: float, highest: int, number: type[int] | type[float]) -> _K
     return _Kind(f"a {'whole ' if number is int else ''}number from {lowest:,} to {highest:,}", read)
 
 
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"
+
+
 def _device(text: str) -> str:
     if not re.fullmatch(r"auto|all|cpu|mps|cuda(:\d{1,3})?", text.lower()):
         raise ValueError(text)
@@ -148,7 +158,8 @@ _KINDS = {
     "models_gigabytes": _between(0.1, 100_000, float),
     "device": _Kind("auto, cpu, cuda, cuda:N, mps or all", _device),
     "dtype": _one_of("auto", "float32", "bfloat16", "float16"),
-    "quantize": _one_of(*QUANTIZATIONS),
+    "quantize": _one_of("auto", *QUANTIZATIONS),
+    "compile": _Kind("true or false", _truth),
     "threads": _between(0, 1024, int),
     "slots": _between(1, 256, int),
     "queue": _between(0, 10_000, int),

@@ -92,7 +92,7 @@ def chat_rows(shape: Shape, device: str, rounds: int, progress: Progress) -> lis
 
 @apart
 def _engine(source: str, device: str) -> LocalEngine:
-    checkpoint = load_checkpoint(source, device=device)
+    checkpoint = load_checkpoint(source, device=device, quantize="auto")
     pack(checkpoint.model)
     return LocalEngine(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer))
 

@@ -36,7 +36,7 @@ from nanochat.model.gpu_quantization import check_place, gpu_config
 from nanochat.model.hub import Progress
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 from nanochat.model.native import NativeRun, find_run, largest_bytes, load_native, run_files
-from nanochat.model.placing import ALL_GPUS, choose_device, choose_dtype, spread
+from nanochat.model.placing import ALL_GPUS, choose_device, choose_dtype, choose_quantization, spread
 from nanochat.model.quantization import KERNEL_TYPE, check_name
 from nanochat.model.source import EMBEDDED, PRETRAINED, HubSource, LocalSource, parse_source
 from nanochat.model.weights import INDEX, read_headers, remedy, shard_names, verify_content
@@ -80,14 +80,15 @@ def load_checkpoint(
     """Load a model for inference. Nothing in it is ever run as code.
 
     source: "embedded", a folder, or a Hub id with an optional @revision. device: auto, cpu, cuda, cuda:N, mps or all.
-    dtype: auto, float32, bfloat16 or float16. quantize: none, int8 or int4, for the large matrices.
+    dtype: auto, float32, bfloat16 or float16. quantize: none, int8, int4 or auto, for the large matrices.
     progress: called with words and a fraction from 0 to 1.
     make_room: called with the bytes of the weights once they are known, before memory is spent on them.
     Raises CheckpointError.
     """
     progress = progress or _silent
-    check_name(quantize)
     place = choose_device(device)
+    quantize = choose_quantization(quantize, place, dtype)
+    check_name(quantize)
     parsed = parse_source(source)
     try:
         check_place(quantize, place)

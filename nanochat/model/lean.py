@@ -62,7 +62,8 @@ class LeanLayer:
     def add(self, hidden: Tensor, gathered: Tensor) -> Tensor:
         """Return the stream with what attention gathered, (tokens, heads * head_dim), and what the MLP makes of it."""
         hidden = hidden + self._mix(gathered.to(self._dtype))
-        return hidden + self._narrow(self._activate(self._widen(self._norm(hidden).to(self._dtype))))
+        widened: Tensor = self._activate(self._widen(self._norm(hidden).to(self._dtype)))
+        return hidden + self._narrow(widened.to(self._dtype))
 
 
 def normalized(vectors: Tensor, eps: Tensor) -> Tensor:

@@ -54,6 +54,16 @@ def choose_dtype(name: str, device: torch.device, parameters: int) -> torch.dtyp
     return torch.float32 if parameters <= FLOAT32_PARAMETERS else torch.bfloat16
 
 
+def choose_quantization(name: str, device: torch.device, dtype: str) -> str:
+    """Return the quantization of that name, for auto int8 on a processor, unless a type of numbers is asked for.
+
+    There it is twice as fast or more, and loses nothing that can be heard; a GPU is fast enough without.
+    """
+    if name != "auto":
+        return name
+    return "int8" if device.type == "cpu" and dtype == "auto" else "none"
+
+
 def spread(model: NanoChatForCausalLM) -> None:
     """Lay the model over all GPUs of this machine. Raises CheckpointError when they are too small together."""
     dispatch_model(model, layer_map(model), skip_keys=model._skip_keys_device_placement)

@@ -93,9 +93,11 @@ class QuantizedLinear(nn.Module, ABC):
 
 
 class Int8Linear(QuantizedLinear):
-    """numbers: int8 from -127 to 127, (out_features, in_features). scales: (out_features,).
+    """numbers: int8 from -127 to 127, (out_features, in_features). scales: float32, (out_features,).
 
-    A weight is number * scale.
+    A weight is number * scale. The kernel could take the scales along. But then the other way to multiply, for many
+    rows, would round at other places, and an answer would change with how many others are made beside it. So both
+    multiply by the numbers alone, which bfloat16 holds exactly, and the scales come after.
     """
 
     kind = "int8"
@@ -104,6 +106,10 @@ class Int8Linear(QuantizedLinear):
     # The kernel reads so many weights of a row at a time, and beyond the end of one with another length.
     stride = 16
     _scale_axis = 0
+
+    def __init__(self, numbers: Tensor, scales: Tensor, bias: Tensor | None, in_features: int) -> None:
+        super().__init__(numbers, scales, bias, in_features)
+        self.register_buffer("_ones", torch.ones(len(scales), dtype=KERNEL_TYPE), persistent=False)
 
     @classmethod
     def fits(cls, weight: Tensor) -> bool:
@@ -116,20 +122,17 @@ class Int8Linear(QuantizedLinear):
         scales = joined([single.scales for single in maps])
         return cls(numbers, scales, _joined_bias(maps), maps[0].in_features)
 
-    def widened(self) -> Tensor:
-        """Return the matrix as it was, up to rounding."""
-        return self.numbers.to(KERNEL_TYPE) * self.scales[:, None]
-
     @classmethod
     def _quantized(cls, weight: Tensor) -> tuple[Tensor, Tensor]:
-        # Rounded to the type they are kept in first, so that the numbers make up for it.
-        scales = _no_zeros(weight.abs().amax(dim=1) / 127).to(KERNEL_TYPE)
-        return (weight / scales.float()[:, None]).round_().clamp_(-127, 127).to(torch.int8), scales
+        scales = _no_zeros(weight.abs().amax(dim=1) / 127)
+        return (weight / scales[:, None]).round_().clamp_(-127, 127).to(torch.int8), scales
 
     def _multiply(self, rows: Tensor) -> Tensor:
         if rows.shape[0] <= self.few_rows and self.in_features % self.stride == 0:
-            return torch._weight_int8pack_mm(rows, self.numbers, self.scales)
-        return F.linear(rows, self.widened())
+            sums = torch._weight_int8pack_mm(rows, self.numbers, self._ones)
+        else:
+            sums = F.linear(rows, self.numbers.to(KERNEL_TYPE))
+        return sums * self.scales
 
 
 class Int4Linear(QuantizedLinear):

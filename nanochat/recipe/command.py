@@ -25,8 +25,8 @@ def train_command(corpus: Path, output: Path, plan: str, device: str, *, compile
     planned = plan_named(plan)
     options = TrainingOptions(output, device_named(device), compile=compiled, seed=planned.seed)
     folder = run_recipe(Run(planned, corpus, options))
-    # What is scored is what was written: weights rounded to bfloat16, read back as the page reads them.
-    checkpoint = load_checkpoint(str(folder), device=device)
+    # What is scored is what was written, read back as the page reads it: on a processor, in int8.
+    checkpoint = apart(load_checkpoint)(str(folder), device=device, quantize="auto")
     evaluation = evaluate(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer), corpus)
     stages = spent(output / "log.jsonl")
     card = model_card(checkpoint.model, stages, evaluation.scores, evaluation.bits, evaluation.told)
@@ -37,7 +37,7 @@ def train_command(corpus: Path, output: Path, plan: str, device: str, *, compile
 
 def eval_command(corpus: Path, model: str, device: str, answers: Path | None) -> None:
     """Score a model on the held-out questions and print the table; write every answer to `answers` where given."""
-    checkpoint = apart(load_checkpoint)(model, device=device)
+    checkpoint = apart(load_checkpoint)(model, device=device, quantize="auto")
     evaluation = evaluate(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer), corpus)
     if answers:
         _write_answers(evaluation, answers)

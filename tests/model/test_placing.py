@@ -9,7 +9,7 @@ import torch
 
 from nanochat import NanoChatConfig, NanoChatForCausalLM
 from nanochat.errors import CheckpointError
-from nanochat.model.placing import FLOAT32_PARAMETERS, choose_device, choose_dtype, layer_map
+from nanochat.model.placing import FLOAT32_PARAMETERS, choose_device, choose_dtype, choose_quantization, layer_map
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,24 @@ def test_the_device_is_the_fastest_or_the_one_named_or_refused(
             choose_device(name)
     else:
         assert choose_device(name) == torch.device(expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "dtype", "expected"),
+    [
+        ("auto", "cpu", "auto", "int8"),
+        ("auto", "cpu", "float32", "none"),
+        ("auto", "cuda", "auto", "none"),
+        ("auto", "mps", "auto", "none"),
+        ("none", "cpu", "auto", "none"),
+        ("int4", "cpu", "auto", "int4"),
+        ("int4", "cuda", "bfloat16", "int4"),
+    ],
+)
+def test_a_processor_takes_int8_unless_something_else_is_named(
+    name: str, device: str, dtype: str, expected: str
+) -> None:
+    assert choose_quantization(name, torch.device(device), dtype) == expected
 
 
 @pytest.mark.parametrize(
