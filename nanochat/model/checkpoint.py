@@ -37,7 +37,7 @@ from nanochat.model.hub import Progress
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 from nanochat.model.native import NativeRun, find_run, largest_bytes, load_native, run_files
 from nanochat.model.placing import ALL_GPUS, choose_device, choose_dtype, choose_quantization, spread
-from nanochat.model.quantization import KERNEL_TYPE, check_name
+from nanochat.model.quantization import check_name
 from nanochat.model.source import EMBEDDED, PRETRAINED, HubSource, LocalSource, parse_source
 from nanochat.model.weights import INDEX, read_headers, remedy, shard_names, verify_content
 
@@ -146,9 +146,7 @@ class _Wanted:
 
     def claim(self, parameters: int) -> torch.dtype:
         """Choose the type of the numbers, and have room made for so many of them."""
-        # Quantized matrices multiply in bfloat16; what is left beside them need not be wider.
-        is_free = self.dtype == "auto" and self.quantization != "none" and self.device.type == "cpu"
-        chosen = KERNEL_TYPE if is_free else choose_dtype(self.dtype, self.device, parameters)
+        chosen = choose_dtype(self.dtype, self.device, parameters)
         if self.make_room is not None:
             self.make_room(int(parameters * PARAMETER_BYTES.get(self.quantization, chosen.itemsize)))
         return chosen

@@ -30,7 +30,7 @@ def test_a_dropped_model_that_has_answered_leaves_nothing_behind(settings: Setti
     assert served.answering
     assert any(isinstance(event, Done) for event in answer)
     assert not served.answering
-    weights = weakref.ref(served.checkpoint.model.lm_head.weight)
+    weights = weakref.ref(served.checkpoint.model.model.embed_tokens.weight)
     del served, answer
     models._loaders["One"].drop()
     gc.collect()
