@@ -27,11 +27,22 @@ element.addEventListener("click", (event) => {
   if (!button) return;
   if (button.closest("[role=toolbar]")) stopAt(button);
   if (answerOf(button)) {
-    document.nanochatPressed = { answer: answerOf(button), place: button.dataset.place, looking: true };
+    const early = Boolean(element.closest("#inside-tokens") && !button.closest("[data-ended]"));
+    document.nanochatPressed = { answer: answerOf(button), place: button.dataset.place, looking: true, early };
     press();
   }
   trigger("click", { ...button.dataset });
 });
+
+// A token that was clicked while its answer was written is asked for again at its end: only then can the answer go on
+// with another one in its place.
+const completed = () => {
+  const pressed = document.nanochatPressed;
+  const ended = element.querySelector("[data-ended]");
+  if (!pressed?.early || ended?.dataset.answer !== pressed.answer) return;
+  Object.assign(pressed, { early: false, looking: true });
+  trigger("click", { place: pressed.place });
+};
 
 element.addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
@@ -54,6 +65,7 @@ element.addEventListener("focusout", (event) => {
 // A new drawing replaces the buttons: whoever stood on one stands on its successor.
 watch("value", () => {
   if (element.closest("#inside-choices") && document.nanochatPressed) document.nanochatPressed.looking = false;
+  completed();
   press();
   const successor = focused && buttons().find((button) => keyOf(button) === focused);
   if (!successor) return;

@@ -171,7 +171,15 @@ class Inspector:
             engine, template = self._observed(request)
             place, layer, head = (_carried(event, name) for name in ("place", "layer", "head"))
             if place is not None:
-                return self._token(selection(seen, place, engine.mark), engine, template)
+                chosen = selection(seen, place, engine.mark)
+                if selected is not None and chosen.is_of(selected):
+                    # Clicked again, or come to its end since: all is as it was but what can be done with it.
+                    chosen = replace(selected, seen=chosen.seen)
+                    return {
+                        self.selected: chosen,
+                        self.choices: choices_view(chosen, engine.lens, template, temperature),
+                    }
+                return self._token(chosen, engine, template)
             if selected is None or selected.seen.engine != engine.mark:
                 raise LensError(CLICK_FIRST)
             if layer is None:

@@ -57,11 +57,11 @@ def prompt_html(chips: Sequence[Chip], answer: str = "") -> str:
     )
 
 
-def chips_html(chips: Sequence[Chip], answer: str = "") -> str:
-    """Return an answer's tokens as buttons and what their looks mean; `answer` is its name."""
+def chips_html(chips: Sequence[Chip], answer: str = "", *, ended: bool = False) -> str:
+    """Return an answer's tokens as buttons and what their looks mean; `answer` is its name, `ended` if it is whole."""
     if not chips:
         return '<p class="inside-note">Ask something: each token of the answer will appear here, to be clicked.</p>'
-    return f"{_toolbar('Tokens of the answer', chips, answer)}{_legend(any(chip.forced for chip in chips))}"
+    return f"{_toolbar('Tokens of the answer', chips, answer, ended)}{_legend(any(chip.forced for chip in chips))}"
 
 
 def about(chip: Chip) -> str:
@@ -123,12 +123,13 @@ def percent(probability: float) -> str:
     return f"{100 * probability:.{digits}f} %"
 
 
-def _toolbar(label: str, chips: Sequence[Chip], answer: str) -> str:
+def _toolbar(label: str, chips: Sequence[Chip], answer: str, ended: bool = False) -> str:
     left_out = len(chips) - MOST_CHIPS
     older = f'<p class="inside-note">{_count(left_out, "older token")} not shown.</p>' if left_out > 0 else ""
     shown = chips[-MOST_CHIPS:]
     buttons = "".join(_button(chip, 0 if chip is shown[0] else -1) for chip in shown)
-    return f'{older}<div class="tokens" role="toolbar" aria-label="{label}" data-answer="{answer}">{buttons}</div>'
+    names = f'aria-label="{label}" data-answer="{answer}"' + (' data-ended=""' if ended else "")
+    return f'{older}<div class="tokens" role="toolbar" {names}>{buttons}</div>'
 
 
 def _button(chip: Chip, tabindex: int) -> str:

@@ -41,6 +41,10 @@ class Selection:
         """Whether the calculator put it in."""
         return self.place >= 0 and self.seen.tokens[self.place].forced
 
+    def is_of(self, other: Selection) -> bool:
+        """Whether the other one is the same token of the same answer, however far that had come."""
+        return (self.seen.name, self.position) == (other.seen.name, other.position)
+
     @property
     def branching(self) -> bool:
         """Whether the answer can go on with another token in its place."""
@@ -118,7 +122,7 @@ def tokens_view(seen: Observation, template: ChatTemplate) -> str:
         replace(_chip(template, place, token.id), probability=math.exp(token.logprob), forced=token.forced)
         for place, token in enumerate(seen.tokens, start=first)
     ]
-    return chips_html(chips, seen.name)
+    return chips_html(chips, seen.name, ended=seen.ended)
 
 
 def prompt_view(seen: Observation, template: ChatTemplate) -> str:

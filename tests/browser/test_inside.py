@@ -56,6 +56,12 @@ def ask_seeded(page: Page, question: str, seed: str) -> None:
     drawn(page)
 
 
+def endless(page: Page) -> None:
+    """Let answers be drawn from the whole vocabulary, so that they seldom come to their end before they are stopped."""
+    for label, value in (("Max tokens", "900"), ("Temperature", "2"), ("Top k", "0")):
+        set_number(page, label, value)
+
+
 def test_tokens_appear_while_the_answer_streams(page: Page) -> None:
     set_number(page, "Max tokens", "800")
     inside(page)
@@ -184,17 +190,22 @@ def test_two_readers_at_once_see_each_their_own_answer(page: Page, browser: Brow
     context.close()
 
 
-LOOKED_INTO = """() => {
-  if (document.querySelector("#inside-choices button.branch")?.getClientRects().length) return true;
-  document.querySelector("#inside-tokens button.token").click();
-  return false;
+# The button is pressed by the page itself: an answer may be over before another process finds it.
+STOP_ONCE_SENT = """(count) => {
+  const stop = document.querySelector("#question .stop-button");
+  const sent = document.querySelectorAll("#inside-prompt button.token").length;
+  if (!stop?.getClientRects().length || sent !== count) return false;
+  stop.click();
+  return true;
 }"""
 
 
 def test_another_candidate_continues_from_its_place_and_stop_ends_it(page: Page) -> None:
-    set_number(page, "Max tokens", "900")
     ask_seeded(page, STORY, "3")
     before = ids(page)
+    page.get_by_role("tab", name="Settings").click()
+    endless(page)
+    inside(page)
     sent = page.locator("#inside-prompt button.token")
     asked = sent.count()
     chips(page).nth(4).click()
@@ -202,20 +213,43 @@ def test_another_candidate_continues_from_its_place_and_stop_ends_it(page: Page)
     branch = row.locator("button.branch")
     other = branch.get_attribute("data-id")
     branch.click()
-    page.locator("#question .stop-button").wait_for()
-    expect(chips(page).first).to_be_visible()
     # The branch is drawn once its prompt holds what was kept, and the other token.
-    expect(sent).to_have_count(asked + 5)
-    page.wait_for_function("() => document.querySelectorAll('#inside-tokens button.token').length > 2")
-    page.locator("#question .stop-button").click()
+    page.wait_for_function(STOP_ONCE_SENT, arg=asked + 5)
     page.locator("[data-testid=submit-button]").wait_for()
     expect(page.locator(".bot-row .thought-group .title").last).to_contain_text("stopped")
     prompt = sent.evaluate_all("all => all.map(button => button.title)")
     begun = [re.findall(r" · id (\d+) · ", title)[0] for title in prompt[-5:]]
     assert begun == [*before[:4], other]
-    # What was stopped is looked into and continued as any other answer. A click that comes before its end has been
-    # drawn goes with the picture it was made on.
-    page.wait_for_function(LOOKED_INTO, polling=2_000)
+    # What was stopped is looked into and continued as any other answer.
+    chips(page).first.click()
+    expect(page.locator("#inside-choices button.branch").first).to_be_visible()
+
+
+# Both in one go, so that nothing is drawn between them. An answer that was short is asked for again.
+STOP_AND_CLICK = """() => {
+  const chips = document.querySelectorAll("#inside-tokens button.token");
+  const stop = document.querySelector("#question .stop-button");
+  if (document.querySelector("#inside-tokens [data-ended]")) return "ended";
+  if (chips.length < 5 || !stop?.getClientRects().length) return false;
+  stop.click();
+  chips[1].click();
+  return "clicked";
+}"""
+
+
+def test_a_click_before_the_end_is_drawn_counts_when_it_is(page: Page) -> None:
+    page.get_by_text("More settings").click()
+    endless(page)
+    inside(page)
+    for _ in range(9):
+        ask(page, STORY)
+        if page.wait_for_function(STOP_AND_CLICK).json_value() == "clicked":
+            break
+        page.get_by_role("button", name="New chat").click()
+        expect(page.locator(".user-row")).to_have_count(0)
+    expect(page.locator("#inside-choices button.branch").first).to_be_visible()
+    expect(chips(page).nth(1)).to_have_attribute("aria-pressed", "true")
+    looked(page, int(chips(page).nth(1).get_attribute("data-place") or ""))
 
 
 @pytest.mark.parametrize("temperature", ["0", "1.2"])
