@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from nanochat.chat.sampling import LIMITS, SamplingSettings
-from nanochat.ui.guards import SettingSlider
+from nanochat.ui.guards import EmptyNumber, SettingSlider
 from nanochat.ui.help_lists import help_html
 
 DEFAULTS = SamplingSettings()
@@ -61,7 +61,7 @@ def controls() -> Controls:
             label="Begin the answer with", info=PREFILL_ABOUT, lines=1, max_lines=4, placeholder="Once upon a time"
         )
         drawn |= {name: _slider(name) for name in ("top_k", "top_p", "repetition_penalty")}
-        drawn["seed"] = gr.Number(label="Seed", info=ABOUT["seed"], value=None)
+        drawn["seed"] = EmptyNumber(label="Seed", info=ABOUT["seed"], value=None)
     with gr.Accordion("Commands and keys", open=False):
         gr.HTML(help_html(), apply_default_css=False, padding=False)
     return Controls(tuple(drawn[name] for name in ABOUT), prefill)

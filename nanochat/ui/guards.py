@@ -79,6 +79,18 @@ class SettingSlider(gr.Slider, metaclass=StubFree):
         return payload
 
 
+class EmptyNumber(gr.Number, metaclass=StubFree):
+    """A number that may be left out: an empty field stays empty, where Gradio's would say 0 once it is shown."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> float | int | None:
+        return None if payload == "" else super().preprocess(payload)
+
+    def postprocess(self, value: float | int | None) -> Any:
+        return "" if value is None else super().postprocess(value)
+
+
 class GuardedBlocks(gr.Blocks):
     """Blocks that complete a call which leaves settings out, and refuse one that is malformed."""
 

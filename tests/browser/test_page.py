@@ -125,6 +125,33 @@ def test_settings_reach_the_model_and_a_seed_repeats_an_answer(page: Page) -> No
     assert answer(page) == first
 
 
+def test_a_seed_that_nobody_gave_stays_empty_and_each_answer_draws_its_own(page: Page) -> None:
+    page.get_by_text("More settings").click()
+    expect(page.get_by_label("Seed")).to_be_visible()
+    expect(page.get_by_label("Seed")).to_have_value("")
+    seeds = []
+    for _ in range(2):
+        ask(page, "What is the capital of France?")
+        finished(page)
+        seeds.append(numbers(page).split("seed")[1].split()[0])
+    assert seeds[0] != seeds[1]
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_a_message_is_edited_in_a_field_as_wide_as_it(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    ask(page, "Tell me a story about a fox")
+    finished(page)
+    room = page.locator("#conversation .bot-row").bounding_box()
+    page.locator("#conversation .bot-row + .message-buttons-left button[title=Edit]").click()
+    field = page.locator("#conversation .bot-row textarea:visible").bounding_box()
+    assert room
+    assert field
+    assert field["width"] > 0.9 * room["width"]
+    assert field["height"] > 80
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_edit_asks_again_from_there_and_undo_gives_the_question_back(page: Page) -> None:
     ask(page, "What is the capital of France?")
     finished(page)
@@ -199,6 +226,7 @@ def test_nothing_is_wider_than_the_screen(page: Page, width: int, scheme: str) -
     page.locator("#model-card .drawing").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("#question textarea").is_visible()
+    expect(page.get_by_role("button", name="Use via API")).to_be_visible()
 
 
 @pytest.mark.skipif("NANOCHAT_SCREENSHOT" not in os.environ, reason="set NANOCHAT_SCREENSHOT=1 to take a new picture")

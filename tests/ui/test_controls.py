@@ -34,7 +34,7 @@ def test_sliders_begin_at_the_defaults_and_end_at_the_limits() -> None:
 
 
 def test_a_new_page_asks_for_nothing_special() -> None:
-    system_prompt, *sampling = [control.value for control in drawn().inputs]
+    system_prompt, *sampling = [control.preprocess(control.value) for control in drawn().inputs]
     assert not system_prompt
     assert SamplingSettings(*sampling) == SamplingSettings()
 

@@ -10,7 +10,14 @@ from gradio.components.chatbot import ChatbotDataMessages
 
 import nanochat.ui
 from nanochat.errors import BusyError
-from nanochat.ui.guards import GuardedBlocks, SettingSlider, TextChatbot, told_to_the_caller, told_to_the_page
+from nanochat.ui.guards import (
+    EmptyNumber,
+    GuardedBlocks,
+    SettingSlider,
+    TextChatbot,
+    told_to_the_caller,
+    told_to_the_page,
+)
 from tests.ui.awaiting import built, run
 
 FOREIGN = [
@@ -48,6 +55,16 @@ def test_indentation_of_a_question_is_kept() -> None:
 def test_components_of_our_own_are_drawn_as_gradio_draws_theirs() -> None:
     assert TextChatbot(render=False).get_block_name() == "chatbot"
     assert SettingSlider(0, 1, render=False).get_block_name() == "slider"
+    assert EmptyNumber(render=False).get_block_name() == "number"
+
+
+@pytest.mark.parametrize(("drawn", "read"), [(None, None), (0, 0), (7, 7), (2**32 - 1, 2**32 - 1)])
+def test_a_number_that_is_left_out_reaches_the_browser_as_something_it_keeps(drawn: int | None, read: int) -> None:
+    """Gradio's field turns nothing into 0 when it is first shown."""
+    field = EmptyNumber(drawn, render=False)
+    assert field.value is not None
+    assert field.preprocess(field.value) == read
+    assert field.preprocess(None) is None
 
 
 def test_importing_the_page_writes_no_files() -> None:
