@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from nanochat.errors import CheckpointError, SettingsError
+from nanochat.model.fast_step import Stepping
 from nanochat.model.quantization import QUANTIZATIONS
 from nanochat.model.source import ALLOWED, ALLOWED_LIST, EMBEDDED, NamedSource, parse_source, parse_sources
 
@@ -39,8 +40,8 @@ class Settings:
     # Matrices in 8 or 4 bits. Left to itself int8 on a processor: two to four times the speed, and an accuracy that
     # differs in the fourth digit; see placing.py.
     quantize: str = "auto"
-    # Whether the step of decoding is compiled, which takes a minute at the start. Off, since nothing waits for it, and a
-    # Space may lack the compiler; not on ZeroGPU.
+    # Whether the step of decoding is compiled, which takes its time at the start and a compiler that a Space may lack.
+    # Not on ZeroGPU.
     compile: bool = False
     # 0 leaves the number of threads to torch, which takes one for each physical core.
     threads: int = 0
@@ -79,6 +80,11 @@ class Settings:
         if "models" in values and "model" not in values:
             values["model"] = parse_sources(values["models"])[0].source
         return cls(**values)
+
+    @property
+    def stepping(self) -> Stepping:
+        """How an engine decodes."""
+        return "compiled" if self.compile else "recorded"
 
     @property
     def choices(self) -> tuple[NamedSource, ...]:

@@ -20,7 +20,9 @@ from nanochat.chat.template import ChatTemplate, FittedPrompt
 from nanochat.errors import CheckpointError, ContextFullError
 from nanochat.model.cache import SlotCache, cache_type, layer_devices
 from nanochat.model.decoder import SlotDecoder
+from nanochat.model.fast_step import Stepping
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
+from nanochat.model.threads import in_step_thread
 
 __all__ = ["Capture", "Engine", "EngineLimits", "LocalEngine"]
 
@@ -38,8 +40,18 @@ class Engine(Protocol):
 class LocalEngine(Engine):
     """Answers with a model in this process; many requests share it."""
 
-    def __init__(self, model: NanoChatForCausalLM, template: ChatTemplate, limits: EngineLimits | None = None) -> None:
-        """Claim the memory of all slots. Raises CheckpointError when model and tokenizer do not belong together."""
+    def __init__(
+        self,
+        model: NanoChatForCausalLM,
+        template: ChatTemplate,
+        limits: EngineLimits | None = None,
+        *,
+        stepping: Stepping = "recorded",
+    ) -> None:
+        """Claim the memory of all slots. Raises CheckpointError when model and tokenizer do not belong together.
+
+        `stepping`: how ids are decoded once the prompts are read; to compile takes its time here.
+        """
         self.limits = limits or EngineLimits()
         if template.vocab_size > model.config.vocab_size:
             raise CheckpointError(
@@ -56,7 +68,10 @@ class LocalEngine(Engine):
             dtype=cache_type(model.dtype, model.device),
             device=layer_devices(model),
         )
-        self._scheduler = Scheduler(SlotDecoder(model, self.cache), self.limits)
+        decoder = SlotDecoder(model, self.cache, stepping)
+        if stepping == "compiled":
+            in_step_thread(decoder.prepare)
+        self._scheduler = Scheduler(decoder, self.limits)
 
     @property
     def live_requests(self) -> int:

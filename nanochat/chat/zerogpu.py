@@ -145,7 +145,9 @@ class ZeroGPUEngine(Engine):
         deadline_seconds = task.seconds - MARGIN_SECONDS - start_seconds
         try:
             if self._engine is None:
-                self._engine = LocalEngine(self._model, self._template, self._limits)
+                # Nothing is recorded: each shape takes tenths of a second of what the visitor may use, and a worker may
+                # not live for a second answer. torch.compile does not work there at all.
+                self._engine = LocalEngine(self._model, self._template, self._limits, stepping="eager")
             events = self._engine.stream(
                 task.conversation, task.settings, session=task.session, deadline_seconds=deadline_seconds
             )

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nanochat.model.cache import Slot, SlotCache
+from nanochat.model.fast_step import Stepping, fast_step
 from nanochat.model.lean import LeanLayer
 from nanochat.model.lean_model import LeanModel
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
@@ -35,9 +36,11 @@ class Segment:
 class SlotDecoder:
     """Reads segments into the slots of a cache. The model stays where it is now."""
 
-    def __init__(self, model: NanoChatForCausalLM, cache: SlotCache) -> None:
+    def __init__(self, model: NanoChatForCausalLM, cache: SlotCache, stepping: Stepping = "recorded") -> None:
+        """`stepping`: how passes go in which each segment is one id; see `Stepping`."""
         self.cache = cache
         self._lean = LeanModel(model, cache.context)
+        self._fast = fast_step(model, self._lean, cache, stepping)
 
     @torch.inference_mode()
     def read(self, segments: Sequence[Segment]) -> list[Tensor]:
@@ -45,10 +48,20 @@ class SlotDecoder:
 
         The slots must differ and have room. When this raises, they remember what they did before.
         """
-        logits = self._read(segments)
+        logits = None
+        if self._fast is not None and all(len(one.ids) == one.kept == 1 for one in segments):
+            logits = self._fast.read([(one.slot, one.ids[0]) for one in segments])
+        if logits is None:
+            logits = self._read(segments)
         for segment in segments:
             segment.slot.ids.extend(segment.ids)
         return logits
+
+    @torch.inference_mode()
+    def prepare(self) -> None:
+        """Do now what only first steps have to do, before anything is read; a compiler takes its time."""
+        if self._fast is not None:
+            self._fast.prepare(self.cache.slots)
 
     def _read(self, segments: Sequence[Segment]) -> list[Tensor]:
         tokens = sum(len(segment.ids) for segment in segments)

@@ -45,7 +45,9 @@ def serve(settings: Settings, source: str, lender: GPULender, progress: Progress
         make_room=make_room,
     )
     template = ChatTemplate(checkpoint.tokenizer.backend_tokenizer)
-    pack(checkpoint.model)
+    # A compiler orders matrices itself, and cannot see into those that are packed.
+    if not settings.compile:
+        pack(checkpoint.model)
     facts = facts_of(checkpoint.model)
     limits = EngineLimits(
         slots=settings.slots,
@@ -56,7 +58,7 @@ def serve(settings: Settings, source: str, lender: GPULender, progress: Progress
     if lender.lends:
         lent = ZeroGPUEngine(lender, checkpoint.model, template, limits, most_seconds=settings.gpu_seconds)
         return ServedModel(lent, template, checkpoint, facts)
-    engine = LocalEngine(checkpoint.model, template, limits)
+    engine = LocalEngine(checkpoint.model, template, limits, stepping=settings.stepping)
     served = ServedModel(
         ObservedEngine(engine, checkpoint.model), template, checkpoint, facts, cache_bytes=engine.cache.size_bytes
     )
