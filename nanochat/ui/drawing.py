@@ -2,7 +2,8 @@
 
 Drawn in the order a token travels, from top to bottom. The thick line is the residual stream: each block reads from
 it and adds to it. The first block is opened, with one square for each attention head and an hourglass as wide as the
-MLP is wider than the stream; the others are the bars below it, short ones where attention sees a window only.
+MLP is wider than the stream; the others are the bars below it, short ones where attention sees a window only. What the
+current architecture adds stands where it acts, on the stream or within the attention, if the model has it.
 """
 
 from __future__ import annotations
@@ -18,23 +19,25 @@ WIDTH = 340.0
 STREAM = 34.0
 LEFT, RIGHT = 74.0, 326.0
 MIDDLE = (LEFT + RIGHT) / 2
-MOST_BARS = 40
+ATTENTION_HEIGHT = 74.0
 
 
 def drawing(plan: Plan) -> str:
     """Return the picture as one SVG element."""
     facts = plan.facts
-    elements, y = _entrance(facts, 14.0)
+    elements, y = _entrance(plan, 14.0)
     opened, y = _opened_block(plan, y)
     others, y = _other_blocks(facts, y)
-    elements += [*opened, *others]
+    taken, y = _on_stream(plan.config.backout, y, "Backout", f"takes out the stream after block {plan.halfway}")
+    elements += [*opened, *others, *taken]
     stream = line([(STREAM, 44), (STREAM, y + 24)], "stream")
     drawn, y = _exit(facts, plan.config.final_logit_softcapping, y)
-    return svg(WIDTH, y, _title(facts), _description(facts), [stream, *elements, *drawn])
+    return svg(WIDTH, y, _title(facts), _description(plan), [stream, *elements, *drawn])
 
 
-def _entrance(facts: ModelFacts, y: float) -> tuple[list[str], float]:
+def _entrance(plan: Plan, y: float) -> tuple[list[str], float]:
     """The token and its embedding: one row of a table."""
+    facts = plan.facts
     tokens = [
         part
         for place, text in enumerate(("The", " fox", " ran"))
@@ -45,20 +48,24 @@ def _entrance(facts: ModelFacts, y: float) -> tuple[list[str], float]:
     ]
     table = _step(y + 24, "Embedding", f"{facts.vocabulary:,} tokens, {facts.hidden_size:,} numbers each")
     norm = _pill(y + 76, "RMSNorm")
-    return [*tokens, *table, *norm], y + 104
+    smear, below = _on_stream(plan.config.smear, y + 104, "Smear", "adds some of the token before")
+    return [*tokens, *table, *norm, *smear], below
 
 
 def _opened_block(plan: Plan, y: float) -> tuple[list[str], float]:
-    facts = plan.facts
-    frame = box(8, y, WIDTH - 16, 216, "frame", 10)
-    title = words(LEFT, y + 14, f"Block 1 of {len(facts.layers)}", "small")
-    return [frame, title, *_attention(facts, y + 30), *_mlp(plan, y + 126)], y + 224
+    title = words(LEFT, y + 14, f"Block 1 of {len(plan.facts.layers)}", "small")
+    mix, top = _on_stream(plan.config.residual_lambdas, y + 30, "Mix", "with the embedding, again in each block")
+    height = ATTENTION_HEIGHT + (16 if plan.value_layers else 0)
+    parts = [*mix, *_attention(plan, top, height), *_mlp(plan, top + height + 22)]
+    below = top + height + 112
+    return [box(8, y, WIDTH - 16, below - y, "frame", 10), title, *parts], below + 8
 
 
-def _attention(facts: ModelFacts, y: float) -> Iterator[str]:
+def _attention(plan: Plan, y: float, height: float) -> Iterator[str]:
     """A square for each query head, in the colour of the key-value head that it shares."""
+    facts = plan.facts
     yield arrow([(STREAM, y + 8), (LEFT, y + 8)])
-    yield box(LEFT, y, RIGHT - LEFT, 74, "attention")
+    yield box(LEFT, y, RIGHT - LEFT, height, "attention")
     yield words(LEFT + 10, y + 14, "Attention")
     yield words(RIGHT - 10, y + 14, "RMSNorm, RoPE, QK-norm", "small", "end")
     heads, groups = facts.heads, facts.kv_heads
@@ -68,8 +75,11 @@ def _attention(facts: ModelFacts, y: float) -> Iterator[str]:
         yield box(LEFT + 10 + pitch * head, y + 28, pitch * 0.8, min(14.0, pitch * 0.8), shade, 2)
     shared = "" if groups == heads else f", {groups} for keys and values"
     yield words(LEFT + 10, y + 58, f"{heads} heads of {facts.head_size}{shared}", "small")
-    yield arrow([(LEFT, y + 66), (STREAM + 7, y + 66)])
-    yield plus(STREAM, y + 66)
+    if plan.value_layers:
+        told = f"Value embeddings in {plan.value_layers} of {len(facts.layers)} blocks"
+        yield words(LEFT + 10, y + 74, told, "small")
+    yield arrow([(LEFT, y + height - 8), (STREAM + 7, y + height - 8)])
+    yield plus(STREAM, y + height - 8)
 
 
 def _mlp(plan: Plan, y: float) -> Iterator[str]:
@@ -160,13 +170,22 @@ def _pill(y: float, name: str) -> list[str]:
     return [box(8, y, 52, 18, "pill", 9), words(STREAM, y + 9, name, "tiny", "middle")]
 
 
+def _on_stream(present: bool, y: float, name: str, about: str) -> tuple[list[str], float]:
+    """A part that acts on the stream itself, in words; return where the next one goes too."""
+    if not present:
+        return [], y
+    return [*_pill(y, name), words(LEFT, y + 9, about, "small")], y + 28
+
+
 def _title(facts: ModelFacts) -> str:
     return f"A NanoChat with {len(facts.layers)} blocks"
 
 
-def _description(facts: ModelFacts) -> str:
-    return (
+def _description(plan: Plan) -> str:
+    facts = plan.facts
+    described = (
         f"A token is looked up in an embedding of {facts.hidden_size} numbers, passes {len(facts.layers)} "
         f"blocks of attention with {facts.heads} heads and an MLP of {facts.intermediate_size}, each "
         f"added to the residual stream, and ends as a score for each of {facts.vocabulary} tokens."
     )
+    return f"{described} It also has {', '.join(plan.additions)}." if plan.additions else described

@@ -41,6 +41,23 @@ class Plan:
         return sum(layer.value_embedding for layer in self.facts.layers)
 
     @property
+    def halfway(self) -> int:
+        """The number of the layer after which the stream is kept, to be taken out at the end."""
+        return len(self.facts.layers) // 2 + 1
+
+    @property
+    def additions(self) -> tuple[str, ...]:
+        """What the current architecture added, of that which this model has."""
+        config = self.config
+        present = {
+            "smear": config.smear,
+            "a residual mix": config.residual_lambdas,
+            "value embeddings": config.value_embeddings,
+            "backout": config.backout,
+        }
+        return tuple(name for name, there in present.items() if there)
+
+    @property
     def quantized_bits(self) -> tuple[int, ...]:
         """With how many bits weights are kept that are whole numbers, each kind once; empty where none are."""
         tensors = (tensor for tensor in self.facts.tensors if tensor.parameters and "float" not in tensor.dtype)

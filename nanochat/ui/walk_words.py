@@ -61,7 +61,7 @@ def _numbers(plan: Plan) -> dict[str, int]:
         "window": min(plan.windows, default=facts.context_tokens),
         "short_layers": len(plan.windows),
         "value_layers": plan.value_layers,
-        "halfway": layers // 2 + 1,
+        "halfway": plan.halfway,
         "smear_channels": NanoChatSmear.channels,
         "gate_channels": NanoChatValueEmbedding.channels,
         "largest_gate": NanoChatValueEmbedding.largest_gate,

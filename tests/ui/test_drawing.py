@@ -76,6 +76,39 @@ def test_the_softcap_is_drawn_where_there_is_one() -> None:
     assert not with_class("uncapped", "curve")
 
 
+ADDITIONS = {
+    "Smear": "smear",
+    "Mix": "residual_lambdas",
+    "Value embeddings in": "value_embeddings",
+    "Backout": "backout",
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_what_the_current_architecture_added_is_named_where_a_model_has_it(name: str) -> None:
+    told = {words: bool(re.search(f"^{words}", texts(name), re.MULTILINE)) for words in ADDITIONS}
+    assert told == {words: getattr(CONFIGS[name], field) for words, field in ADDITIONS.items()}
+    described = picture(name).findtext(f"{SVG}desc") or ""
+    for words, field in {"smear": "smear", "residual mix": "residual_lambdas", "backout": "backout"}.items():
+        assert (words in described) == getattr(CONFIGS[name], field)
+
+
+def test_additions_have_the_numbers_of_the_model() -> None:
+    # Five layers: the stream is kept after the third, and alternate layers look values up.
+    assert "Value embeddings in 3 of 5 blocks" in texts("current")
+    assert "takes out the stream after block 3" in texts("current")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_no_box_of_the_open_block_lies_upon_another(name: str) -> None:
+    (frame,), (attention,), (mlp,) = (with_class(name, style) for style in ("frame", "attention", "mlp"))
+    edges = []
+    for box in (frame, attention, mlp):
+        top, height = float(box.attrib["y"]), float(box.attrib["height"])
+        edges.append((top, top + height))
+    assert edges[0][0] < edges[1][0] < edges[1][1] < edges[2][0] < edges[2][1] < edges[0][1]
+
+
 def test_the_numbers_of_the_model_are_written_out() -> None:
     words = texts("grouped")
     assert "8,192 tokens, 320 numbers each" in words
