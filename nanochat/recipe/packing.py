@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,11 +33,15 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One step's rows on the training device. ids, labels, positions: (batch, length)."""
+    """One step's rows on the training device.
+
+    ids, positions: (batch, length). labelled: which of all these tokens have a label, (labels,); labels: (labels,).
+    """
 
     ids: Tensor
-    labels: Tensor
     positions: Tensor
+    labelled: Tensor
+    labels: Tensor
 
 
 Document = tuple[list[int], list[int]]
@@ -94,8 +99,16 @@ def batches(rows: Rows, batch_rows: int, seed: int, first_step: int, device: tor
         order = np.random.default_rng((seed, epoch)).permutation(len(rows))
         for index in range(within, steps):
             chosen = order[index * batch_rows : (index + 1) * batch_rows]
-            yield Batch(*(_to(part[chosen], device) for part in (rows.ids, rows.labels, rows.positions)))
+            yield batch_of(rows, chosen, device)
             step += 1
+
+
+def batch_of(rows: Rows, chosen: NDArray[np.int64], device: torch.device) -> Batch:
+    """Return the chosen rows as a batch."""
+    labels = rows.labels[chosen].ravel()
+    labelled = np.flatnonzero(labels != IGNORED)
+    parts = (rows.ids[chosen], rows.positions[chosen], labelled, labels[labelled])
+    return Batch(*(_to(part, device) for part in parts))
 
 
 class _Row:
@@ -118,6 +131,6 @@ def _labels(ids: list[int], mask: list[int]) -> list[int]:
     return [token if wanted else IGNORED for token, wanted in zip(ids[1:], mask[1:], strict=True)]
 
 
-def _to(part: NDArray[np.int32], device: torch.device) -> Tensor:
+def _to(part: NDArray[Any], device: torch.device) -> Tensor:
     tensor = torch.from_numpy(part.astype(np.int64))
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

@@ -69,6 +69,16 @@ class Plan:
 
 
 PLANS = {
+    # About ten minutes on two CPU cores, to watch every part at work: it speaks in sentences and knows next to nothing.
+    "tiny": Plan(
+        hidden_size=128,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        vocab_size=4_096,
+        pretrain=Stage("pretrain", tokens=3_000_000, sequence_length=256, batch_tokens=4_096),
+        finetune=Stage("finetune", tokens=3_000_000, sequence_length=512, batch_tokens=4_096, cooldown_share=0.6),
+        conversation_scale=0.2,
+    ),
     # About two hours on two CPU cores: the first model this project shipped.
     "small": Plan(
         hidden_size=256,

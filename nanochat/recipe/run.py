@@ -27,9 +27,9 @@ from nanochat.chat.template import ChatTemplate
 from nanochat.model.folder import control_ids, save_folder
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 from nanochat.recipe import corpus
-from nanochat.recipe.causal import attend_in_blocks
 from nanochat.recipe.conversations.mixture import conversations
 from nanochat.recipe.curve import Series, loss_curve
+from nanochat.recipe.documents import attend_within_documents
 from nanochat.recipe.optimizers import initialise
 from nanochat.recipe.packing import Document, Rows, cut, pack
 from nanochat.recipe.plan import Plan
@@ -79,8 +79,7 @@ def new_model(plan: Plan, tokenizer: Tokenizer) -> NanoChatForCausalLM:
     """Return the planned model with its starting weights."""
     ids = control_ids(tokenizer)
     model = NanoChatForCausalLM(plan.config(ids["<|bos|>"], ids["<|assistant_end|>"]))
-    # Written out, attention compiles to one piece with what surrounds it, which on CPU beats the fused kernel.
-    attend_in_blocks(model)
+    attend_within_documents(model)
     initialise(model, plan.seed)
     return model
 

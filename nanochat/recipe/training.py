@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 from nanochat.recipe.optimizers import learning_rate_share, optimizers_for
-from nanochat.recipe.packing import IGNORED, Batch, Rows, batches
+from nanochat.recipe.packing import Batch, Rows, batches
 from nanochat.recipe.plan import Stage
 
 LOG_EVERY_STEPS = 10
@@ -64,16 +64,27 @@ def train(model: NanoChatForCausalLM, rows: Rows, stage: Stage, options: Trainin
 Loss = Callable[[NanoChatForCausalLM, Batch], Tensor]
 
 
-def compiled_loss() -> Loss:
-    """Return the loss as one compiled piece for batches of one shape."""
-    return torch.compile(mean_loss, dynamic=False)
-
-
 def mean_loss(model: NanoChatForCausalLM, batch: Batch) -> Tensor:
-    """Return the mean loss in nats over the tokens that have a label."""
-    hidden = model.model(batch.ids, position_ids=batch.positions, use_cache=False).last_hidden_state
-    logits = model.logits(hidden).flatten(0, 1).float()
-    return F.cross_entropy(logits, batch.labels.flatten(), ignore_index=IGNORED)
+    """Return the mean loss in nats over the tokens that have a label; the others never see the head."""
+    return _head_loss(model, _hidden(model, batch.ids, batch.positions).index_select(0, batch.labelled), batch.labels)
+
+
+def compiled_loss() -> Loss:
+    """Return the same in two compiled pieces: one for batches of one shape, one for any number of labels."""
+    hidden = torch.compile(_hidden, dynamic=False)
+    head_loss = torch.compile(_head_loss, dynamic=True, options={"cpp.use_decompose_tanh": True})
+    return lambda model, batch: head_loss(
+        model, hidden(model, batch.ids, batch.positions).index_select(0, batch.labelled), batch.labels
+    )
+
+
+def _hidden(model: NanoChatForCausalLM, ids: Tensor, positions: Tensor) -> Tensor:
+    hidden: Tensor = model.model(ids, position_ids=positions, use_cache=False).last_hidden_state
+    return hidden.flatten(0, 1)
+
+
+def _head_loss(model: NanoChatForCausalLM, hidden: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(model.logits(hidden).float(), labels)
 
 
 def training_step(

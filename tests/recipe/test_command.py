@@ -28,7 +28,7 @@ def test_training_without_a_corpus_says_what_is_missing(tmp_path: Path) -> None:
 def test_an_unknown_plan_is_refused_with_the_known_ones_named(tmp_path: Path) -> None:
     done = nanochat("train", "--corpus", str(tmp_path), "--plan", "huge")
     assert done.returncode == 1
-    assert done.stderr.strip() == "There is no plan of this name: the plans are full, small."
+    assert done.stderr.strip() == "There is no plan of this name: the plans are full, small, tiny."
 
 
 @pytest.mark.parametrize("name", sorted(PLANS))

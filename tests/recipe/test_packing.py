@@ -100,6 +100,7 @@ def test_batches_go_on_after_a_restart_as_if_there_had_been_none() -> None:
     for before, after in zip(unbroken[37:], resumed, strict=True):
         assert torch.equal(before.ids, after.ids)
         assert torch.equal(before.labels, after.labels)
+        assert torch.equal(before.labelled, after.labelled)
 
 
 def test_an_epoch_reads_each_row_once() -> None:

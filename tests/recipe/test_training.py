@@ -8,13 +8,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from nanochat import NanoChatConfig, NanoChatForCausalLM
 from nanochat.recipe import training
+from nanochat.recipe.documents import attend_within_documents
 from nanochat.recipe.optimizers import initialise, learning_rate_share, optimizers_for
-from nanochat.recipe.packing import Batch, Rows, batches, cut
+from nanochat.recipe.packing import Batch, Rows, batch_of, batches, cut, pack
 from nanochat.recipe.plan import Stage
 from nanochat.recipe.training import TrainingOptions, train
 
@@ -112,9 +115,30 @@ def test_a_killed_run_ends_where_an_unbroken_one_does(
 
 def test_the_loss_is_that_of_the_model_itself(tiny_model: NanoChatForCausalLM) -> None:
     ids = torch.randint(0, 300, (2, 12))
-    batch = Batch(ids[:, :-1], ids[:, 1:], torch.arange(11).expand(2, -1))
+    batch = Batch(ids[:, :-1], torch.arange(11).expand(2, -1), torch.arange(22), ids[:, 1:].flatten())
     with torch.inference_mode():
         torch.testing.assert_close(training.mean_loss(tiny_model, batch), tiny_model(ids, labels=ids).loss)
+
+
+@ARCHITECTURES
+def test_a_step_of_the_recipe_is_a_step_of_the_plain_model(additions: dict[str, Any]) -> None:
+    """Documents apart, tokens without a label left out before the head: the same loss and the same gradients."""
+    documents = [(list(range(length)), [place % 3 for place in range(length)]) for length in (9, 5, 12, 3, 14, 6)]
+    rows = pack(documents, length=24)
+    batch = batch_of(rows, np.arange(len(rows)), torch.device("cpu"))
+    plain, ours = small_model(**additions), small_model(**additions)
+    for model in (plain, ours):
+        for weight in model.parameters():
+            torch.nn.init.normal_(weight, std=0.3, generator=torch.Generator().manual_seed(weight.numel()))
+    attend_within_documents(ours)
+    logits = plain(batch.ids, position_ids=batch.positions, use_cache=False).logits
+    expected = F.cross_entropy(logits.flatten(0, 1), torch.from_numpy(rows.labels).long().flatten())
+    made = training.mean_loss(ours, batch)
+    torch.testing.assert_close(made, expected)
+    torch.autograd.backward([expected, made])
+    gradients = {name: weight.grad for name, weight in plain.named_parameters()}
+    for name, weight in ours.named_parameters():
+        torch.testing.assert_close(weight.grad, gradients[name], atol=1e-6, rtol=1e-4, msg=name)
 
 
 @ARCHITECTURES
