@@ -120,11 +120,8 @@ def _declare_convert(verbs: Any) -> None:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from transformers.utils import logging
-
     from nanochat.model.convert import convert, push, require_token
 
-    logging.disable_progress_bar()
     if options.push_to_hub:
         require_token()
     done = convert(options.source, options.target, dtype=options.dtype, progress=_show_progress)
@@ -238,7 +235,6 @@ def _engine(options: argparse.Namespace) -> LocalEngine:
 
 def _loaded_engine(options: argparse.Namespace) -> LocalEngine:
     import torch
-    from transformers.utils import logging
 
     from nanochat.chat.engine import EngineLimits, LocalEngine
     from nanochat.chat.template import ChatTemplate
@@ -250,7 +246,6 @@ def _loaded_engine(options: argparse.Namespace) -> LocalEngine:
     settings = Settings.from_environment(**named)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    logging.disable_progress_bar()
     checkpoint = load_checkpoint(
         settings.model,
         device=settings.device,
@@ -258,9 +253,11 @@ def _loaded_engine(options: argparse.Namespace) -> LocalEngine:
         quantize=settings.quantize,
         progress=_show_progress,
     )
-    pack(checkpoint.model)
+    if not settings.compile:
+        pack(checkpoint.model)
     limits = EngineLimits(slots=1, queue=0, deadline_seconds=settings.deadline_seconds)
-    return LocalEngine(checkpoint.model, ChatTemplate(checkpoint.tokenizer.backend_tokenizer), limits)
+    template = ChatTemplate(checkpoint.tokenizer.backend_tokenizer)
+    return LocalEngine(checkpoint.model, template, limits, stepping=settings.stepping)
 
 
 def _show_progress(text: str, fraction: float) -> None:

@@ -60,7 +60,6 @@ def bench_command(model: str, device: str, rounds: int, only: Sequence[str], jso
         raise BenchError(f"There is no figure {unknown[0]}: the figures are {', '.join(FIGURES)}.")
     place = choose_device(device)
     logging.set_verbosity_error()
-    logging.disable_progress_bar()
     shapes = SHAPES.values() if model == "all" else [SHAPES[model]]
     rows = []
     for shape in shapes:

@@ -9,7 +9,8 @@ before anybody talks to it. Whatever ends it is a CheckpointError whose text say
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from nanochat.errors import CheckpointError
 from nanochat.model import hub
@@ -186,7 +188,8 @@ def _load_folder(
         if wanted.quantization != "none" and wanted.device.type == "cpu":
             model = assemble_folder(folder, weights, config, dtype, wanted.quantization)
         else:
-            model = _read_model(folder, config, dtype, wanted)
+            with _no_bar_of_transformers():
+                model = _read_model(folder, config, dtype, wanted)
     except torch.OutOfMemoryError as error:
         raise CheckpointError(f"it does not fit into the memory of {wanted.device}.") from error
     # What is left to go wrong after the headers fitted: generation_config.json, or a file that changed meanwhile.
@@ -228,6 +231,16 @@ def _read_model(folder: Path, config: NanoChatConfig, dtype: torch.dtype, wanted
     )
     nn.Module.eval(model)
     return model
+
+
+@contextmanager
+def _no_bar_of_transformers() -> Iterator[None]:
+    """How far a load has come is told by `progress` alone; what transformers draws elsewhere is its caller's choice."""
+    before = logging.set_tqdm_hook(lambda make, given, named: make(*given, **{**named, "disable": True}))
+    try:
+        yield
+    finally:
+        logging.set_tqdm_hook(before)
 
 
 def _silent(_: str, __: float) -> None:

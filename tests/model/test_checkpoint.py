@@ -82,6 +82,18 @@ def test_progress_only_grows_and_ends_at_one(folder: Path) -> None:
     assert (told[0], told[-1]) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("quantize", ["none", "int8"])
+def test_nothing_is_drawn_beside_the_progress(folder: Path, quantize: str, capfd: pytest.CaptureFixture[str]) -> None:
+    load_checkpoint(str(folder), device="cpu", quantize=quantize)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_bars_that_others_draw_with_transformers_stay(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    load_checkpoint(str(folder), device="cpu")
+    NanoChatForCausalLM.from_pretrained(folder)
+    assert "Loading weights" in capfd.readouterr().err
+
+
 def change_config(**changes: object) -> Callable[[Path], None]:
     def damage(folder: Path) -> None:
         values = json.loads((folder / "config.json").read_text())
