@@ -10,12 +10,14 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nanochat.errors import CheckpointError, SettingsError
-from nanochat.model.fast_step import Stepping
 from nanochat.model.quantization import QUANTIZATIONS
 from nanochat.model.source import ALLOWED, ALLOWED_LIST, EMBEDDED, NamedSource, parse_source, parse_sources
+
+if TYPE_CHECKING:
+    from nanochat.model.fast_step import Stepping
 
 PREFIX = "NANOCHAT_"
 # karpathy/nanochat's own variable, common.py: whoever trains with it has it set.

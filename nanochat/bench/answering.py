@@ -9,7 +9,7 @@ from types import MappingProxyType
 from nanochat.bench.bandwidth import bytes_a_token, bytes_per_second, memory_to_read
 from nanochat.bench.pairs import best, in_turns
 from nanochat.bench.questions import question
-from nanochat.bench.sides import OurSide, Side, Timed
+from nanochat.bench.sides import OurSide, Side, Timed, local_engine
 from nanochat.bench.table import Row, compared
 from nanochat.bench.trial import Ours, Trial
 
@@ -25,6 +25,8 @@ SPEED_GOALS: Mapping[str, float] = MappingProxyType(
         "d32 int4": 2.6,
     }
 )
+# Our engine again, on a GPU, where its steps are otherwise recorded.
+EAGER = "ours eager"
 LIMIT_GOALS: Mapping[str, float] = MappingProxyType({"d32 bfloat16": 0.8})
 
 
@@ -39,11 +41,22 @@ class Sample:
 def answering_rows(trial: Trial) -> list[Row]:
     """Measure all precisions and all rivals with the same questions."""
     sides: dict[str, Side] = {f"ours {one.subject.precision}": OurSide(one.engine) for one in trial.ours}
+    if trial.first.subject.model.device.type == "cuda":
+        sides[EAGER] = OurSide(local_engine(trial.first.subject, 1, "eager"))
     samples = in_turns(_contenders(trial, {**sides, **trial.rivals}), trial.rounds, trial.progress)
     rows = []
+    if EAGER in samples:
+        first = trial.first.subject
+        rows.append(recording_row(first.name, samples[f"ours {first.precision}"], samples[EAGER]))
     for one in trial.ours:
         rows += rows_of(one, samples[f"ours {one.subject.precision}"], {name: samples[name] for name in trial.rivals})
     return rows
+
+
+def recording_row(name: str, recorded: Sequence[Sample], eager: Sequence[Sample]) -> Row:
+    """Return what it brings to record the steps, beside the same engine without."""
+    ours, theirs = ([sample.answer.tokens_per_second for sample in samples] for samples in (recorded, eager))
+    return compared((name, "one answer, its steps recorded", "tok/s"), ours, EAGER, theirs)
 
 
 def rows_of(one: Ours, samples: Sequence[Sample], rivals: Mapping[str, Sequence[Sample]]) -> list[Row]:

@@ -22,6 +22,7 @@ from nanochat.chat.events import Token
 from nanochat.chat.sampling import SamplingSettings
 from nanochat.chat.template import ChatTemplate
 from nanochat.errors import BenchError
+from nanochat.model.fast_step import Stepping
 from nanochat.model.threads import step_thread
 
 # Longer than any measurement: a deadline would end an answer early.
@@ -113,9 +114,10 @@ class TransformersSide:
         return _timed(moments[:-1], tokens, cancel)
 
 
-def local_engine(subject: Subject, slots: int) -> LocalEngine:
+def local_engine(subject: Subject, slots: int, stepping: Stepping = "recorded") -> LocalEngine:
     """Return an engine that lets no answer run into a deadline."""
-    return LocalEngine(subject.model, subject.template, EngineLimits(slots=slots, deadline_seconds=LONGEST_SECONDS))
+    limits = EngineLimits(slots=slots, deadline_seconds=LONGEST_SECONDS)
+    return LocalEngine(subject.model, subject.template, limits, stepping=stepping)
 
 
 def rival_side(subject: Subject, dtype: torch.dtype) -> TransformersSide:

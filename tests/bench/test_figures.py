@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from nanochat.bench import command
-from nanochat.bench.answering import Sample, answering_rows
+from nanochat.bench.answering import Sample, answering_rows, recording_row
 from nanochat.bench.answering import rows_of as rows_of_answers
 from nanochat.bench.bandwidth import bytes_a_token, bytes_per_second, memory_to_read
 from nanochat.bench.cancelling import cancelling_rows
@@ -57,6 +57,13 @@ def test_an_answer_is_compared_with_the_fastest_rival_and_with_what_the_memory_a
     assert (speed.goal, speed.met) == (Goal("ratio", 1.5), False)
     assert (limit.theirs, limit.ratio) == (pytest.approx(30), 0.75)
     assert (start.beside, start.ratio) == ("slow", 2.0)
+
+
+def test_what_recording_brings_is_the_ratio_of_two_speeds_of_ours() -> None:
+    recorded, eager = Sample(Timed(0.1, 1.1, 31), 1.0), Sample(Timed(0.2, 3.2, 31), 1.0)
+    row = recording_row("d20 bfloat16", [recorded] * 3, [eager] * 3)
+    assert (row.ours, row.theirs, row.beside) == (pytest.approx(30), pytest.approx(10), "ours eager")
+    assert row.ratio == pytest.approx(3)
 
 
 def test_the_bytes_of_a_token_are_all_matrices_and_not_the_embedding(random_trial: Trial) -> None:
