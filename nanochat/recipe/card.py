@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from nanochat.model.facts import facts_of
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM
 from nanochat.recipe.scoring import Answered, Score, markdown_table
 
@@ -43,7 +44,7 @@ def model_card(
     transcripts = told[:: max(1, len(told) // TRANSCRIPTS)][:TRANSCRIPTS]
     config = model.config
     return Template(Path(__file__).with_name("card.md").read_text()).substitute(
-        parameters=f"{sum(weight.numel() for weight in model.parameters()) / 1e6:.1f}",
+        parameters=f"{facts_of(model).parameters / 1e6:.1f}",
         layers=config.num_hidden_layers,
         width=config.hidden_size,
         vocabulary=f"{config.vocab_size:,}",

@@ -93,3 +93,6 @@ def test_the_card_is_filled_in_from_the_run(run: Run, finished: Path) -> None:
     assert "| pretrain | 1,024 |" in card
     assert "1.250 bits a byte" in card
     assert card.count("**assistant**: Lima. It is Lima.") == 20
+    # Quantized, as it is scored on a processor, it has the parameters it was trained with.
+    rounded = load_checkpoint(str(finished), quantize="int8").model
+    assert model_card(rounded, spent(run.folder / "log.jsonl"), [Score("capitals", 3.0, 4)], 1.25, told) == card
