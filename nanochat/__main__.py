@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from nanochat.chat.engine import LocalEngine
     from nanochat.chat.sampling import SamplingSettings
 
-# The sampling settings by the names they have everywhere, and the type of each.
+# The sampling settings by the names they have everywhere, the type of each, and what it does.
 SAMPLING = {
-    "temperature": float,
-    "top_k": int,
-    "top_p": float,
-    "repetition_penalty": float,
-    "max_tokens": int,
-    "seed": int,
+    "temperature": (float, "0 always takes the most probable token; up to 2"),
+    "top_k": (int, "draw from so many of the most probable tokens; 0 is no limit"),
+    "top_p": (float, "draw from the tokens that together have this probability; 1 is all of them"),
+    "repetition_penalty": (float, "makes tokens less probable that were there already; 1 is off"),
+    "max_tokens": (int, "the longest answer"),
+    "seed": (int, "gives the same answer again; without it each answer draws its own"),
 }
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
@@ -138,7 +138,7 @@ def _declare_train(verbs: Any) -> None:
     verb = verbs.add_parser("train", help="make a model from the recipe, resumable")
     verb.add_argument("--corpus", type=Path, required=True, help="the folder that holds the training text")
     verb.add_argument("--output", type=Path, default=Path("runs/nanochat"), help="where the run keeps its files")
-    verb.add_argument("--plan", default="small", help="size of model and run: small or full")
+    verb.add_argument("--plan", default="small", help="size of model and run: tiny, small or full")
     verb.add_argument("--device", default="auto", help="auto, cpu or cuda")
     verb.add_argument("--no-compile", action="store_true", help="train without torch.compile: slower, starts at once")
     verb.set_defaults(do=_train)
@@ -189,7 +189,7 @@ def _declare_bench(verbs: Any) -> None:
     )
     answering.add_argument("--json", type=Path, metavar="FILE", help="write the table there as JSON too")
     training = verb.add_argument_group("bench train")
-    training.add_argument("--plan", default="small", help="small or full")
+    training.add_argument("--plan", default="small", help="tiny, small or full")
     verb.set_defaults(do=_bench)
 
 
@@ -215,8 +215,8 @@ def _declare_model(verb: argparse.ArgumentParser) -> None:
 
 def _declare_sampling(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--system-prompt", default="", help="what comes before the first message")
-    for name, kind in SAMPLING.items():
-        verb.add_argument(f"--{name.replace('_', '-')}", type=kind)
+    for name, (kind, about) in SAMPLING.items():
+        verb.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="NUMBER", help=about)
 
 
 def _sampling(options: argparse.Namespace) -> SamplingSettings:

@@ -149,7 +149,7 @@ class _Layout:
         laid = heads.flatten(0, 2).index_select(0, self.source)
         if padding is not None:
             laid.index_fill_(0, self.padding, padding)
-        parts = laid.split([count * length for count, length in self.shapes])
+        parts = torch.split(laid, [count * length for count, length in self.shapes])
         return (part.view(*shape, -1) for part, shape in zip(parts, self.shapes, strict=True))
 
     def rows(self, groups: list[Tensor], shape: torch.Size) -> Tensor:

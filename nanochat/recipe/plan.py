@@ -75,8 +75,8 @@ PLANS = {
         num_hidden_layers=4,
         num_attention_heads=2,
         vocab_size=4_096,
-        pretrain=Stage("pretrain", tokens=3_000_000, sequence_length=256, batch_tokens=4_096),
-        finetune=Stage("finetune", tokens=3_000_000, sequence_length=512, batch_tokens=4_096, cooldown_share=0.6),
+        pretrain=Stage("pretrain", tokens=2_000_000, sequence_length=256, batch_tokens=4_096),
+        finetune=Stage("finetune", tokens=2_000_000, sequence_length=512, batch_tokens=4_096, cooldown_share=0.6),
         conversation_scale=0.2,
     ),
     # About two hours on two CPU cores: the first model this project shipped.

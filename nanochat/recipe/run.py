@@ -21,6 +21,7 @@ from random import Random
 import numpy as np
 import torch
 from tokenizers import Tokenizer
+from tqdm import tqdm
 
 from nanochat.chat.conversation import Conversation
 from nanochat.chat.template import ChatTemplate
@@ -102,6 +103,7 @@ def draw_curve(folder: Path) -> None:
 def _tokenizer(run: Run) -> Tokenizer:
     path = run.folder / "tokenizer.json"
     if not path.exists():
+        tqdm.write(f"Learning {run.plan.vocab_size:,} tokens from the corpus.")
         texts = [text for text, _ in _numbered(run.corpus, wanted=False)]
         Random(run.plan.seed).shuffle(texts)
         # Without digits no two digits ever merge: every digit is a token, and a number is copied piece by piece.
@@ -111,10 +113,10 @@ def _tokenizer(run: Run) -> Tokenizer:
 
 
 def _pretrain_rows(run: Run, tokenizer: Tokenizer) -> Rows:
-    """Return one epoch: each text as often as its source says, in an order of its own each time."""
+    """Return one epoch, or the part of it that the stage reads: each text as often as its source says, in any order."""
     texts = [text for text, passes in _numbered(run.corpus, wanted=False) for _ in range(passes)]
     Random(run.plan.seed).shuffle(texts)
-    return cut(_documents(texts, tokenizer), run.plan.pretrain.sequence_length)
+    return cut(_first(_documents(texts, tokenizer), run.plan.pretrain.tokens), run.plan.pretrain.sequence_length)
 
 
 def _finetune_rows(run: Run, tokenizer: Tokenizer) -> Rows:
@@ -138,6 +140,14 @@ def _documents(texts: Sequence[str], tokenizer: Tokenizer) -> Iterator[Document]
             yield ids, [1] * len(ids)
 
 
+def _first(documents: Iterator[Document], tokens: int) -> Iterator[Document]:
+    """Yield documents until they hold so many tokens that can be read; each gives one less than it has."""
+    held = 0
+    while held < tokens and (document := next(documents, None)):
+        held += len(document[0]) - 1
+        yield document
+
+
 def _numbered(folder: Path, *, wanted: bool) -> Iterator[tuple[str, int]]:
     """Yield the texts that are kept for validation, or the others."""
     for number, item in enumerate(corpus.pretraining_texts(folder)):
@@ -147,6 +157,7 @@ def _numbered(folder: Path, *, wanted: bool) -> Iterator[tuple[str, int]]:
 
 def _kept_rows(path: Path, make: Callable[[], Rows]) -> Rows:
     if not path.exists():
+        tqdm.write(f"Writing {path.name}: the corpus as rows of tokens.")
         rows = make()
         np.savez(path, ids=rows.ids, labels=rows.labels, positions=rows.positions)
     kept = np.load(path)

@@ -26,7 +26,7 @@ from nanochat.recipe.documents import attend_within_documents
 from nanochat.recipe.optimizers import initialise, optimizers_for
 from nanochat.recipe.packing import Batch, Document, batch_of, cut, pack
 from nanochat.recipe.plan import Plan, Stage
-from nanochat.recipe.training import compiled_loss, training_step
+from nanochat.recipe.training import compiled, training_step
 
 ROUNDS = 7
 WARMUP_ROUNDS = 2  # the first of the recipe's steps compiles
@@ -65,8 +65,8 @@ def _recipe_step(plan: Plan, stage: Stage, batch: Batch, device: torch.device) -
     attend_within_documents(model)
     initialise(model, plan.seed)
     model.train()
-    optimizers, loss_of = optimizers_for(model, stage), compiled_loss()
-    return lambda: training_step(model, batch, optimizers, 1.0, loss_of).item()
+    optimizers, pieces = optimizers_for(model, stage), compiled()
+    return lambda: training_step(model, batch, optimizers, 1.0, pieces).item()
 
 
 def _rival_step(plan: Plan, batch: Batch, device: torch.device) -> Callable[[], object]:

@@ -25,6 +25,7 @@ from nanochat.recipe.packing import Batch, Rows, batches
 from nanochat.recipe.plan import Stage
 
 LOG_EVERY_STEPS = 10
+HEAD_TOKENS = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +46,17 @@ def train(model: NanoChatForCausalLM, rows: Rows, stage: Stage, options: Trainin
     """
     optimizers = optimizers_for(model, stage)
     first_step = _resume(model, optimizers, stage, options)
-    loss_of = compiled_loss() if options.compile else mean_loss
+    pieces = compiled() if options.compile else plain()
     source = batches(rows, stage.batch_rows, options.seed, first_step, options.device)
     saved_at = time.monotonic()
     model.train()
-    with tqdm(total=stage.tokens, initial=first_step * stage.batch_tokens, unit="tok", desc=stage.name) as bar:
+    if options.compile and first_step < stage.steps:
+        tqdm.write(f"Compiling the model for {stage.name}: the first step takes a minute or two.")
+    total, initial = stage.steps * stage.batch_tokens, first_step * stage.batch_tokens
+    with tqdm(total=total, initial=initial, unit=" tokens", unit_scale=True, desc=stage.name) as bar:
         meter = _Meter(stage, options.folder / "log.jsonl", bar)
         for step in range(first_step, stage.steps):
-            loss = training_step(model, next(source), optimizers, learning_rate_share(stage, step), loss_of)
+            loss = training_step(model, next(source), optimizers, learning_rate_share(stage, step), pieces)
             meter.add(step, loss)
             if time.monotonic() - saved_at > options.save_every_seconds:
                 _save(model, optimizers, step + 1, stage, options)
@@ -61,21 +65,43 @@ def train(model: NanoChatForCausalLM, rows: Rows, stage: Stage, options: Trainin
     model.train(False)
 
 
-Loss = Callable[[NanoChatForCausalLM, Batch], Tensor]
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """The model's two halves, compiled or not: from ids to hidden states, and from those to the sum of losses."""
+
+    hidden: Callable[[NanoChatForCausalLM, Tensor, Tensor], Tensor]
+    head_loss: Callable[[NanoChatForCausalLM, Tensor, Tensor], Tensor]
 
 
-def mean_loss(model: NanoChatForCausalLM, batch: Batch) -> Tensor:
-    """Return the mean loss in nats over the tokens that have a label; the others never see the head."""
-    return _head_loss(model, _hidden(model, batch.ids, batch.positions).index_select(0, batch.labelled), batch.labels)
+def plain() -> Pieces:
+    """Return the halves as they are."""
+    return Pieces(_hidden, _head_loss)
 
 
-def compiled_loss() -> Loss:
-    """Return the same in two compiled pieces: one for batches of one shape, one for any number of labels."""
-    hidden = torch.compile(_hidden, dynamic=False)
+def compiled() -> Pieces:
+    """Return the halves compiled: the first for batches of one shape, the second for any number of labels."""
     head_loss = torch.compile(_head_loss, dynamic=True, options={"cpp.use_decompose_tanh": True})
-    return lambda model, batch: head_loss(
-        model, hidden(model, batch.ids, batch.positions).index_select(0, batch.labelled), batch.labels
-    )
+    return Pieces(torch.compile(_hidden, dynamic=False), head_loss)
+
+
+def learn(model: NanoChatForCausalLM, batch: Batch, pieces: Pieces, *, mixed: bool = True) -> Tensor:
+    """Return the mean loss in nats over the tokens that have a label, and leave its gradient in every weight.
+
+    Tokens without a label never see the head. The others see it a few at a time: the logits of a whole batch would be
+    the largest thing there is, gone from the cache before they are read again. mixed: multiply in bfloat16.
+    """
+    autocast = torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=mixed)
+    with autocast:
+        hidden = pieces.hidden(model, batch.ids, batch.positions).index_select(0, batch.labelled)
+    parts = [part.requires_grad_() for part in torch.split(hidden.detach(), HEAD_TOKENS)]
+    loss = hidden.new_zeros(())
+    for part, labels in zip(parts, torch.split(batch.labels, HEAD_TOKENS), strict=True):
+        with autocast:
+            share = pieces.head_loss(model, part, labels) / len(batch.labels)
+        torch.autograd.backward(share)
+        loss += share.detach()
+    torch.autograd.backward(hidden, torch.cat([part.grad for part in parts if part.grad is not None]))
+    return loss
 
 
 def _hidden(model: NanoChatForCausalLM, ids: Tensor, positions: Tensor) -> Tensor:
@@ -84,7 +110,7 @@ def _hidden(model: NanoChatForCausalLM, ids: Tensor, positions: Tensor) -> Tenso
 
 
 def _head_loss(model: NanoChatForCausalLM, hidden: Tensor, labels: Tensor) -> Tensor:
-    return F.cross_entropy(model.logits(hidden).float(), labels)
+    return F.cross_entropy(model.logits(hidden).float(), labels, reduction="sum")
 
 
 def training_step(
@@ -92,18 +118,16 @@ def training_step(
     batch: Batch,
     optimizers: list[Optimizer],
     rate_share: float,
-    loss_of: Loss,
+    pieces: Pieces,
 ) -> Tensor:
     """Move the weights once, at a share of the peak rates; return the loss, still on its device."""
-    with torch.autocast(model.device.type, dtype=torch.bfloat16):
-        loss = loss_of(model, batch)
-    torch.autograd.backward(loss)
+    loss = learn(model, batch, pieces)
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group.setdefault("peak_lr", group["lr"]) * rate_share
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    return loss.detach()
+    return loss
 
 
 class _Meter:
