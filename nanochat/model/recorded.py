@@ -98,13 +98,13 @@ class CudaGraph:
         with torch.cuda.device(self._device):
             here, beside = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
             beside.wait_stream(here)
+            # Around the recording too: one that fails leaves the thread on the stream that it was made on.
             with torch.cuda.stream(beside):
                 for _ in range(WARM_UPS):
                     work()
-            here.wait_stream(beside)
-            # Other threads may compute on this GPU meanwhile; only what this one does must be fit to be recorded.
-            with torch.cuda.graph(self._graph, pool=self._pool, stream=beside, capture_error_mode="thread_local"):
-                return work()
+                # Other threads may compute on this GPU meanwhile; only what this one does must be fit to be recorded.
+                with torch.cuda.graph(self._graph, pool=self._pool, stream=beside, capture_error_mode="thread_local"):
+                    return work()
 
     def replay(self) -> None:
         self._graph.replay()

@@ -85,7 +85,7 @@ class StaticStep:
         before the beginning is replaced by the first.
         """
         seen = places[:, None] + torch.arange(1 - length, 1, device=places.device)
-        mask = torch.where(seen < 0, -torch.inf, 0.0).to(self._stores[0].dtype)
+        mask = torch.zeros_like(seen, dtype=self._stores[0].dtype).masked_fill_(seen < 0, -torch.inf)
         return _Sight(self._rows(slots, seen.clamp(min=0)), mask[:, None, None])
 
     def _rows(self, slots: Tensor, places: Tensor) -> Tensor:

@@ -125,3 +125,15 @@ def test_a_pass_that_fails_elsewhere_is_not_hidden() -> None:
     with pytest.raises(IndexError):
         write(decoder, (1,), token=5000)
     assert len(decoder.cache.slots[1].ids) == 3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("kind", ["classic", "current"])
+def test_graphs_of_cuda_say_what_passes_say(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    model = model_of(kind).to("cuda")
+    eager = decoder_of(model)
+    replayed = SlotDecoder(model, decoder_of(model).cache)
+    torch.testing.assert_close(written(replayed), written(eager), atol=1e-4, rtol=0)
+    assert not caplog.messages
+    assert replayed._fast is not None
+    assert replayed._fast._step is not None
