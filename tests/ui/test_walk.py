@@ -18,6 +18,7 @@ from nanochat.ui.plan import Plan
 from nanochat.ui.walk import ENTRANCE, EXIT, FOLDER, LAYER, Part, parts, shapes_html, walk_html
 from nanochat.ui.walk_words import flows
 from tests.ui.models import CONFIGS, plan, weightless
+from tests.ui.pictures import outside, read
 
 CLASSIC = [
     "tokens", "embedding", "norm", "first_norm", "projections", "rope", "qk_norm", "attention", "output", "second_norm",
@@ -56,6 +57,14 @@ def quantized(model: Plan) -> Plan:
     )
     tensors = tuple(tensor for tensor in model.facts.tensors if tensor is not head) + kept
     return replace(model, facts=replace(model.facts, tensors=tensors))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_everything_stays_within_its_picture(name: str) -> None:
+    for part in passed(plan(name)):
+        markup = part.draw(plan(name))
+        assert not outside(markup), part.name
+        assert read(markup).get("aria-label"), part.name
 
 
 def test_a_classic_model_is_passed_in_the_order_of_its_forward_pass() -> None:
