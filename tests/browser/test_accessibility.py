@@ -1,7 +1,7 @@
 """Nothing on the page shuts out who reads by keyboard, by screen reader or by contrast, as far as axe-core can tell.
 
-Each state of the page that a reader comes by is judged as it stands, in light and dark. What is left out below stands
-in Gradio's own components, which this page cannot change; each has its reason.
+Each state of the page that a reader comes by is judged as it stands, in light and dark, on a phone and on a desk. What
+is left out below stands in Gradio's own components, which this page cannot change; each has its reason.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ STILL = """() => document.getAnimations().every(one =>
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_grave(page: Page, scheme: str) -> None:
+@pytest.mark.parametrize("width", [360, 1440])
+def test_axe_finds_nothing_grave(page: Page, width: int, scheme: str) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     page.wait_for_function(f"document.body.classList.contains('dark') === {str(scheme == 'dark').lower()}")
     # Colours fade from one scheme to the other, and half way nothing can be read.
