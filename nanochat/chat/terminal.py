@@ -8,25 +8,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, TextIO
 
 from nanochat.chat.conversation import Conversation, Message
 from nanochat.chat.engine import Engine
 from nanochat.chat.events import Done, Event, Started, Token, ToolResult
-from nanochat.chat.sampling import SamplingSettings
+from nanochat.chat.sampling import LIMITS, SamplingSettings
 from nanochat.errors import NanoChatError
 
 HELP = """\
-/temperature 0.6   how freely words are chosen; 0 always takes the most probable one
-/topk 50           choose among so many words, 0 for all
-/tokens 256        the longest answer
-/seed 7            the same answers again; /seed alone lets chance decide
-/system TEXT       what comes before the first message; /system alone takes it away
-/clear             start over
-/help and /quit    Ctrl-C stops an answer, Ctrl-D leaves
+/temperature 0.6         how freely words are chosen; 0 always takes the most probable one
+/topk 50                 choose among so many words, 0 for all
+/topp 0.9                choose among the words that together have this probability, 1 for all
+/repetition_penalty 1.1  makes words less probable that were there already, 1 is off
+/max_tokens 256          the longest answer
+/seed 7                  the same answers again; /seed alone lets chance decide
+/system TEXT             what comes before the first message; /system alone takes it away
+/clear                   start over
+/help and /quit          Ctrl-C stops an answer, Ctrl-D leaves
 """
-# What is typed after the slash, and the setting that it changes.
-SETTINGS = {"temperature": "temperature", "topk": "top_k", "tokens": "max_tokens", "seed": "seed"}
+# What is typed after the slash, with or without underscores as on the page, and the setting that it changes.
+SETTINGS = MappingProxyType({name.replace("_", ""): name for name in LIMITS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,7 @@ def _obey(chat: Chat, line: str, out: TextIO) -> Chat:
         Conversation((Message("user", "Hello"),)).with_system(value)
         out.write("The system prompt is set.\n" if value else "There is no system prompt.\n")
         return replace(chat, system_prompt=value)
-    if command in SETTINGS:
-        name = SETTINGS[command]
+    if (name := SETTINGS.get(command.replace("_", ""))) is not None:
         settings = replace(chat.settings, **{name: _number(value)})
         out.write(f"{name} is {getattr(settings, name)}.\n".replace("None", "left to chance"))
         return replace(chat, settings=settings)
@@ -123,5 +125,5 @@ def _text(event: Event) -> str:
 def _closing_note(done: Done) -> str:
     if done.finish_reason == "stop":
         return "\n"
-    cause = "the longest answer, see /tokens" if done.finish_reason == "length" else "the time for an answer"
+    cause = "the longest answer, see /max_tokens" if done.finish_reason == "length" else "the time for an answer"
     return f" [cut: {done.completion_tokens} tokens, {cause}]\n"

@@ -10,7 +10,7 @@ from nanochat import NanoChatForCausalLM
 from nanochat.chat.conversation import Conversation
 from nanochat.chat.engine import Engine, EngineLimits, LocalEngine
 from nanochat.chat.events import Event, Token
-from nanochat.chat.sampling import SamplingSettings
+from nanochat.chat.sampling import LIMITS, SamplingSettings
 from nanochat.chat.template import ChatTemplate
 from nanochat.chat.terminal import Chat, converse
 
@@ -74,11 +74,17 @@ def test_what_is_shown_is_what_the_engine_streamed(engine: Listening) -> None:
 
 
 def test_commands_change_how_the_next_answer_is_drawn(engine: Listening) -> None:
-    shown = play(engine, "/temperature 0.9", "/topk 7", "/tokens 3", "/seed 5", "Hi", "/seed", "Hi")
+    shown = play(engine, "/temperature 0.9", "/topk 7", "/max_tokens 3", "/seed 5", "Hi", "/seed", "Hi")
     assert engine.asked[0][1] == SamplingSettings(temperature=0.9, top_k=7, max_tokens=3, seed=5)
     assert engine.asked[1][1].seed is None
     for line in ("temperature is 0.9.", "top_k is 7.", "max_tokens is 3.", "seed is 5.", "seed is left to chance."):
         assert line in shown
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_every_setting_is_a_command_by_the_name_it_has_everywhere(engine: Listening, name: str) -> None:
+    lines = [f"/{spelled} 1" for spelled in (name, name.replace("_", ""))]
+    assert play(engine, *lines).count(f"{name} is 1.") == 2
 
 
 @pytest.mark.parametrize(
@@ -89,7 +95,7 @@ def test_commands_change_how_the_next_answer_is_drawn(engine: Listening) -> None
         ("/temperature nan", "temperature must be a number from 0 to 2."),
         ("/temperature", "temperature must be a number from 0 to 2."),
         ("/topk 2.5", "top_k must be a whole number from 0 to 200."),
-        ("/tokens 0", "max_tokens must be a whole number from 1 to 4096."),
+        ("/max_tokens 0", "max_tokens must be a whole number from 1 to 4096."),
         ("/seed -1", "seed must be a whole number from 0"),
         ("/system " + "x" * 8001, "8,000 characters"),
         ("x" * 8001, "8,000 characters"),
@@ -121,7 +127,7 @@ def test_an_answer_interrupted_before_its_first_word_is_taken_back(engine: Liste
 
 
 def test_an_answer_that_was_cut_says_so(engine: Listening) -> None:
-    assert "[cut: 6 tokens, the longest answer, see /tokens]" in play(engine, "Hello")
+    assert "[cut: 6 tokens, the longest answer, see /max_tokens]" in play(engine, "Hello")
 
 
 def test_forgotten_turns_are_told(engine: Listening) -> None:
@@ -137,5 +143,6 @@ def test_quit_leaves(engine: Listening, line: str) -> None:
 
 def test_help_names_every_command(engine: Listening) -> None:
     shown = play(engine, "/help")
-    for command in ("/temperature", "/topk", "/tokens", "/seed", "/system", "/clear", "/help", "/quit"):
+    settings = ("/temperature", "/topk", "/topp", "/repetition_penalty", "/max_tokens", "/seed")
+    for command in (*settings, "/system", "/clear", "/help", "/quit"):
         assert command in shown
