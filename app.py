@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 
 from nanochat.chat.zerogpu import GPULender
+from nanochat.errors import SettingsError
 from nanochat.settings import Settings
 from nanochat.ui.page import build, launch_options
 from nanochat.ui.serving import offered
@@ -23,4 +26,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SettingsError as error:
+        # The sentence names the variable and what it may be: a traceback would bury it.
+        sys.exit(str(error))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -206,6 +208,14 @@ def test_after_all_that_the_next_request_is_answered_and_the_log_holds_no_words_
     assert call(server, "chat", ["Hello", "", 1, 0, 1, 1, 4])[0] == "complete"
     assert SECRET not in server.log
     assert "Traceback" not in server.log
+
+
+def test_a_setting_that_is_not_allowed_ends_the_start_in_one_line() -> None:
+    environment = {**os.environ, "NANOCHAT_DEVICE": "gpu"}
+    ended = subprocess.run([sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith("NANOCHAT_DEVICE is 'gpu', but must be auto, cpu")
+    assert "Traceback" not in ended.stderr
 
 
 def test_app_is_short_and_does_nothing_when_imported() -> None:
