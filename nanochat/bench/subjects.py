@@ -140,22 +140,8 @@ def lay_out(model: NanoChatForCausalLM, precision: str) -> None:
 
 def rival_model(subject: Subject, dtype: torch.dtype) -> Any:
     """Return `transformers.NanoChatForCausalLM` over the same weights; in another type, over a copy."""
-    ours = subject.model.config
-    config = transformers.NanoChatConfig(
-        vocab_size=ours.vocab_size,
-        hidden_size=ours.hidden_size,
-        intermediate_size=ours.intermediate_size,
-        num_hidden_layers=ours.num_hidden_layers,
-        num_attention_heads=ours.num_attention_heads,
-        num_key_value_heads=ours.num_key_value_heads,
-        max_position_embeddings=ours.max_position_embeddings,
-        rms_norm_eps=ours.rms_norm_eps,
-        rope_parameters=ours.rope_parameters,
-        final_logit_softcapping=ours.final_logit_softcapping,
-        bos_token_id=ours.bos_token_id,
-        eos_token_id=ours.eos_token_id,
-        pad_token_id=None,
-    )
+    # Both sides read the same config.json, so one is made from the other.
+    config = transformers.NanoChatConfig.from_dict(subject.model.config.to_dict())
     with torch.device("meta"):
         model = transformers.NanoChatForCausalLM(config)
     _share(subject.model, model, config, dtype)

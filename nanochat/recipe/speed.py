@@ -71,15 +71,8 @@ def _recipe_step(plan: Plan, stage: Stage, batch: Batch, device: torch.device) -
 
 def _rival_step(plan: Plan, batch: Batch, device: torch.device) -> Callable[[], object]:
     config = plan.config(bos_token_id=0, eos_token_id=1)
-    rival_config = transformers.NanoChatConfig(
-        vocab_size=config.vocab_size,
-        hidden_size=config.hidden_size,
-        intermediate_size=config.intermediate_size,
-        num_hidden_layers=config.num_hidden_layers,
-        num_attention_heads=config.num_attention_heads,
-        max_position_embeddings=config.max_position_embeddings,
-        pad_token_id=None,
-    )
+    # Both sides read the same config.json, so one is made from the other.
+    rival_config = transformers.NanoChatConfig.from_dict(config.to_dict())
     with device:
         model = transformers.NanoChatForCausalLM(rival_config).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
