@@ -107,12 +107,15 @@ class SlotDecoder:
             row[0, :, view.past : view.end] = pairs[view.first : view.last].transpose(0, 1)
             sight = view.all if layer.window is None else view.near
             seen = row[:, :, sight.start : view.end]
-            # The query heads that share a key head stand in line as if they were more tokens.
-            asked = query[view.first : view.last].permute(1, 2, 0, 3).flatten(1, 2)[None].to(store.dtype)
+            asked = query[view.first : view.last].to(store.dtype)
+            if is_long := view.last - view.first > 1:
+                # The query heads that share a key head stand in line as if they were more tokens.
+                asked = asked.permute(1, 2, 0, 3).flatten(1, 2)[None]
             mask = None if sight.mask is None else sight.mask.repeat(query.shape[2], 1)
             found = F.scaled_dot_product_attention(asked, seen[:, :count], seen[:, count:], mask, scale=layer.scaling)
-            tokens = found[0].view(count, query.shape[2], -1, query.shape[3]).permute(2, 0, 1, 3)
-            gathered.append(tokens.reshape(view.last - view.first, -1))
+            if is_long:
+                found = found[0].view(count, query.shape[2], -1, query.shape[3]).permute(2, 0, 1, 3)
+            gathered.append(found.reshape(view.last - view.first, -1))
         if views[-1].last < heads.shape[0]:
             gathered.append(store.new_zeros(heads.shape[0] - views[-1].last, gathered[0].shape[1]))
         return gathered[0] if len(gathered) == 1 else torch.cat(gathered)

@@ -88,7 +88,7 @@ def lean_map(*maps: nn.Module) -> Linear:
     if all(_is_plain(single) for single in maps):
         return lean_linear(*fused(*cast("tuple[nn.Linear, ...]", maps)))
     if (whole := join(maps)) is not None:
-        return whole.of_rows
+        return whole.of_rows()
     # Called as functions: what torch's modules do around a call takes as long as a small product.
     applied = [single.forward if type(single) is PackedLinear else single for single in maps]
     if len(applied) == 1:

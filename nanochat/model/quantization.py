@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Self
 
 import torch
@@ -68,13 +68,16 @@ class QuantizedLinear(nn.Module, ABC):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map (…, in_features) to (…, out_features) of the same type."""
-        outputs = self.of_rows(inputs.reshape(-1, self.in_features).to(KERNEL_TYPE))
+        outputs = self.of_rows()(inputs.reshape(-1, self.in_features).to(KERNEL_TYPE))
         return outputs.to(inputs.dtype).view(*inputs.shape[:-1], self.out_features)
 
-    def of_rows(self, rows: Tensor) -> Tensor:
-        """Map (rows, in_features) to (rows, out_features), both in the kernel's type."""
-        outputs = self._multiply(rows)
-        return outputs if self.bias is None else outputs + self.bias
+    def of_rows(self) -> Callable[[Tensor], Tensor]:
+        """Return what maps (rows, in_features), in the kernel's type, to (rows, out_features).
+
+        It has its tensors at hand: to look them up in a module, call by call, takes as long as a small product.
+        """
+        multiply, bias = self._multiplier(), self.bias
+        return multiply if bias is None else lambda rows: multiply(rows) + bias
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
@@ -88,8 +91,8 @@ class QuantizedLinear(nn.Module, ABC):
         """Return numbers and scales of some rows of a matrix, in float32."""
 
     @abstractmethod
-    def _multiply(self, rows: Tensor) -> Tensor:
-        """Multiply (rows, in_features), in the kernel's type, by the matrix."""
+    def _multiplier(self) -> Callable[[Tensor], Tensor]:
+        """Return what multiplies (rows, in_features), in the kernel's type, by the matrix."""
 
 
 class Int8Linear(QuantizedLinear):
@@ -127,12 +130,16 @@ class Int8Linear(QuantizedLinear):
         scales = _no_zeros(weight.abs().amax(dim=1) / 127)
         return (weight / scales[:, None]).round_().clamp_(-127, 127).to(torch.int8), scales
 
-    def _multiply(self, rows: Tensor) -> Tensor:
-        if rows.shape[0] <= self.few_rows and self.in_features % self.stride == 0:
-            sums = torch._weight_int8pack_mm(rows, self.numbers, self._ones)
-        else:
-            sums = F.linear(rows, self.numbers.to(KERNEL_TYPE))
-        return sums * self.scales
+    def _multiplier(self) -> Callable[[Tensor], Tensor]:
+        numbers, scales, ones = self.numbers, self.scales, self._ones
+        few = self.few_rows if self.in_features % self.stride == 0 else 0
+
+        def multiply(rows: Tensor) -> Tensor:
+            if rows.shape[0] <= few:
+                return torch._weight_int8pack_mm(rows, numbers, ones) * scales
+            return F.linear(rows, numbers.to(KERNEL_TYPE)) * scales
+
+        return multiply
 
 
 class Int4Linear(QuantizedLinear):
@@ -175,11 +182,15 @@ class Int4Linear(QuantizedLinear):
         packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(numbers.flatten(1).to(torch.int32), 1)
         return packed, torch.stack((scales, middles), dim=2).transpose(0, 1).contiguous()
 
-    def _multiply(self, rows: Tensor) -> Tensor:
+    def _multiplier(self) -> Callable[[Tensor], Tensor]:
         # One of a joined matrix has its scales between those of the others.
-        scales = self.scales.contiguous()
-        product: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(rows, self.numbers, self.group, scales)
-        return product
+        numbers, group, scales = self.numbers, self.group, self.scales.contiguous()
+
+        def multiply(rows: Tensor) -> Tensor:
+            product: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(rows, numbers, group, scales)
+            return product
+
+        return multiply
 
 
 KINDS: dict[str, type[QuantizedLinear]] = {"int8": Int8Linear, "int4": Int4Linear}

@@ -25,9 +25,10 @@ def in_step_thread(function: Callable[Given, Result], *args: Given.args, **kwarg
     step = step_thread().submit(function, *args, **kwargs)
     try:
         return step.result()
-    finally:
+    except BaseException:
         # Whoever is interrupted here must not leave a step behind that goes on beside the next.
         wait((step,))
+        raise
 
 
 def step_thread() -> ThreadPoolExecutor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ def quantized_model(name: str, sizes: dict[str, object], dtype: torch.dtype = to
 def matrix(single: QuantizedLinear) -> Tensor:
     """What a quantized map multiplies by, asked of it row by row: the map of the unit vectors is the matrix."""
     units = torch.eye(single.in_features, dtype=torch.bfloat16)
-    return torch.cat([single._multiply(unit) for unit in units.split(4)]).t()
+    return torch.cat([single.of_rows()(unit) for unit in units.split(4)]).t()
 
 
 def rounded(weight: Tensor, name: str) -> Tensor:
@@ -289,10 +290,10 @@ def test_two_engines_of_one_model_hold_its_weights_once(name: str) -> None:
     size = weigh()
     for _ in range(2):
         decoder = SlotDecoder(model, SlotCache(model.config, 1, 32, dtype=torch.float32, device=model.device))
-        whole = decoder._lean.layers[0]._project.__self__
+        whole = inspect.getclosurevars(decoder._lean.layers[0]._project).nonlocals
         attention = model.model.layers[0].self_attn
         for single in (attention.q_proj, attention.k_proj, attention.v_proj):
-            for mine, joined in ((single.numbers, whole.numbers), (single.scales, whole.scales)):
+            for mine, joined in ((single.numbers, whole["numbers"]), (single.scales, whole["scales"])):
                 assert mine.untyped_storage().data_ptr() == joined.untyped_storage().data_ptr()
     assert weigh() == size
     assert type(copy.deepcopy(model).lm_head).__name__ == type(model.lm_head).__name__
