@@ -171,12 +171,12 @@ class Request:
         self._produced += 1
         if self._capture is not None:
             self._capture.token(token_id, row)
-        likely = torch.cat((ranking.logits[:SHOWN_CANDIDATES], row[token_id : token_id + 1]))
-        *logprobs, logprob = (likely - row.logsumexp(dim=0)).tolist()
+        logprobs, shown = row.log_softmax(dim=0), ranking.ids[:SHOWN_CANDIDATES]
         top = tuple(
             Candidate(place, self._template.token_name(place), value)
-            for place, value in zip(ranking.ids[:SHOWN_CANDIDATES].tolist(), logprobs, strict=True)
+            for place, value in zip(shown.tolist(), logprobs[shown].tolist(), strict=True)
         )
+        logprob = float(logprobs[token_id])
         self.mailbox.append(Token(token_id, self._answer.push(token_id), logprob, top, forced))
 
     def _compute_call(self) -> None:

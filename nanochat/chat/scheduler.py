@@ -1,8 +1,9 @@
 """Many answers from one model: who waits, who has a slot, and what goes into the next pass.
 
-Nothing runs by itself. Whoever waits for an event and finds none asks for the step: one pass through the model for all
-live requests, in which some read a piece of their prompt and the others write one id each. The events go into the
-mailboxes of all, so most readers find theirs filled. Requests join and leave between steps.
+Whoever waits for an event and finds none asks for the step: one pass through the model for all live requests, in which
+some read a piece of their prompt and the others write one id each. The events go into the mailboxes of all, so most
+readers find theirs filled. Requests join and leave between steps. On a processor one step follows the other while the
+readers hand on what they have: to draw an update of the page takes as long as some tokens of a small model.
 
 Two rules keep one reader from disturbing the others. Nobody works ahead of a reader by more than a full mailbox: then
 its request is left out of the pass. And what goes wrong in one request's part of a step is raised in its own reader.
@@ -22,7 +23,7 @@ from nanochat.chat.requests import Request
 from nanochat.errors import BusyError, SettingsError
 from nanochat.model.cache import Slot
 from nanochat.model.decoder import Segment, SlotDecoder
-from nanochat.model.threads import in_step_thread
+from nanochat.model.threads import step_thread
 
 # How long a reader waits before it looks up, so that its generator can be closed.
 WAIT_SECONDS = 0.1
@@ -101,16 +102,36 @@ class Scheduler:
             return self._waiting.index(request) + 1 if request in self._waiting else None
 
     def advance(self, request: Request) -> None:
-        """Bring the request an event nearer: run a step, or wait a moment while another reader runs one."""
+        """Bring the request an event nearer: have a step made, or wait a moment while one is made for others."""
         with self._changed:
             if request.mailbox or request.error:
                 return
-            if self._stepping or not (segments := self._plan()):
+            work = self._claim()
+            if self._on_processor or not work:
+                if work:
+                    step_thread().submit(self._run_on, work)
                 self._changed.wait(WAIT_SECONDS)
                 return
-            self._stepping = True
+        self._run(work)
+
+    def _claim(self) -> list[tuple[Request, Segment]]:
+        """Return the work of a step that is now the caller's to make: none while one is made, or nobody needs one."""
+        if self._stepping:
+            return []
+        work = self._plan()
+        self._stepping = bool(work)
+        return work
+
+    def _run_on(self, work: Sequence[tuple[Request, Segment]]) -> None:
+        """Make a step and leave the next one, if there is work, behind the steps of other models that wait."""
+        self._run(work)
+        with self._changed:
+            if more := self._claim():
+                step_thread().submit(self._run_on, more)
+
+    def _run(self, work: Sequence[tuple[Request, Segment]]) -> None:
         try:
-            self._run(segments)
+            self._step(work)
         finally:
             with self._changed:
                 self._stepping = False
@@ -144,12 +165,6 @@ class Scheduler:
             request = self._waiting.popleft()
             request.admit(len(slot.ids))
             self._running[request] = slot
-
-    def _run(self, work: Sequence[tuple[Request, Segment]]) -> None:
-        if self._on_processor:
-            in_step_thread(self._step, work)
-        else:
-            self._step(work)
 
     def _step(self, work: Sequence[tuple[Request, Segment]]) -> None:
         """Read all segments in one pass and let each request go on from its logits."""

@@ -81,7 +81,11 @@ class SlotDecoder:
         views = _views(segments, self._lean.config.sliding_window, device)
         ids = [*(token for segment in segments for token in segment.ids), *[0] * padding]
         positions = [*(place for view in views for place in range(view.past, view.end)), *[0] * padding]
-        tables, rows = self._lean.tables[device], torch.tensor(positions, device=device)
+        # One segment stands in one stretch of the tables, which need not be gathered.
+        rows = (
+            slice(views[0].past, views[0].end) if len(ids) == views[0].last else torch.tensor(positions, device=device)
+        )
+        tables = self._lean.tables[device]
         return _Lookups(torch.tensor(ids, device=device), tables.cos[rows], tables.sin[rows], views)
 
     def _smear(self, embedded: Tensor, segments: Sequence[Segment], padding: int) -> Tensor:
@@ -123,9 +127,11 @@ class SlotDecoder:
     def _logits(self, hidden: Tensor, segments: Sequence[Segment]) -> list[Tensor]:
         ends = accumulate(len(segment.ids) for segment in segments)
         places = [end - left for one, end in zip(segments, ends, strict=True) for left in range(one.kept, 0, -1)]
-        rows = self._lean.even_rows(len(places))
-        chosen = torch.tensor([*places, *[0] * (rows - len(places))], device=self._lean.end)
-        logits = self._lean.logits(hidden[chosen] if rows else hidden[:0])[: len(places)]
+        if len(places) != len(hidden):
+            rows = self._lean.even_rows(len(places))
+            chosen = torch.tensor([*places, *[0] * (rows - len(places))], device=self._lean.end)
+            hidden = hidden[chosen] if rows else hidden[:0]
+        logits = self._lean.logits(hidden)[: len(places)]
         # The one moment of a step in which a GPU is waited for: everything after works on what lies here.
         return list(torch.split(logits.cpu(), [segment.kept for segment in segments]))
 
