@@ -104,6 +104,7 @@ class Int8Linear(QuantizedLinear):
     """
 
     kind = "int8"
+    _ones: Tensor
     # Up to so many rows torch's kernel is the fastest; above, widening the matrix and multiplying as usual.
     few_rows = 24
     # The kernel reads so many weights of a row at a time, and beyond the end of one with another length.
