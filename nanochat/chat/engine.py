@@ -1,7 +1,8 @@
 """The engine as the rest of the program sees it: a conversation goes in, events come out.
 
 `stream` is a plain generator. An error is raised where the events are read, `close()` gives everything back at once,
-and nothing is computed before the first `next()`, and little beyond what is read. Different `next()` calls may come from different threads.
+nothing is computed before the first `next()` and little beyond what is read. Different `next()` calls may come from
+different threads.
 """
 
 from __future__ import annotations
