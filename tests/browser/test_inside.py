@@ -201,7 +201,7 @@ STOP_ONCE_SENT = """(count) => {
 
 
 def test_another_candidate_continues_from_its_place_and_stop_ends_it(page: Page) -> None:
-    ask_seeded(page, STORY, "3")
+    ask_seeded(page, STORY, "5")
     before = ids(page)
     page.get_by_role("tab", name="Settings").click()
     endless(page)

@@ -22,6 +22,7 @@ from nanochat.chat.events import Event, Queued, Started, Token, ToolResult
 from nanochat.chat.sampling import SamplingSettings
 from nanochat.chat.template import ChatTemplate
 from nanochat.errors import BusyError, ModelOutputError
+from nanochat.model.threads import in_step_thread
 from tests.chat.engines import GREEDY, asked, done, engine_of, in_turn, script, scripted, tokens
 
 CHAT = asked("What is the capital of France?")
@@ -112,6 +113,7 @@ class TestCancel:
         self, tiny_model: NanoChatForCausalLM, tiny_template: ChatTemplate
     ) -> None:
         engine = engine_of(tiny_model, tiny_template, slots=2)
+        in_step_thread(gc.collect)
         threads = threading.active_count()
 
         def cancel(times: int) -> None:
@@ -123,12 +125,13 @@ class TestCancel:
                     stream.close()
                 del stream
 
-        cancel(100)  # whatever is kept once is kept by now
-        gc.collect()
         tracemalloc.start()
+        cancel(100)  # whatever is kept once is kept by now
+        # The last step ends before: it holds its requests.
+        in_step_thread(gc.collect)
         before, _ = tracemalloc.get_traced_memory()
         cancel(400)
-        gc.collect()
+        in_step_thread(gc.collect)
         after, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert after - before < 50_000
