@@ -39,8 +39,8 @@ class Settings:
     device: str = "auto"
     # What decodes fastest on the device without losing accuracy that shows; see checkpoint.py.
     dtype: str = "auto"
-    # Matrices in 8 or 4 bits. Left to itself int8 on a processor: two to four times the speed, and an accuracy that
-    # differs in the fourth digit; see placing.py.
+    # Matrices in 8 or 4 bits. Left to itself int8 on a processor: one and a half times the speed or more, and an
+    # accuracy that differs in the fourth digit; see placing.py.
     quantize: str = "auto"
     # Whether the step of decoding is compiled, which takes its time at the start and a compiler that a Space may lack.
     # Not on ZeroGPU.
