@@ -55,7 +55,7 @@ SMALL_FILES = [
     INDEX,
 ]
 SMALL_BYTES = 200_000_000
-# About what a parameter of a large model takes when the matrices are quantized and the tables, in bfloat16, are a tenth.
+# About what a parameter of a large model takes when its matrices are quantized and its tables, in bfloat16, a tenth.
 PARAMETER_BYTES = {"int8": 1.15, "int4": 0.8}
 
 
