@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
+from tests.browser.opening import opened
 from tests.serving import Server, app
 
 QUIET = [
@@ -49,7 +50,7 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
     """The page, opened by somebody who has never been there."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
     context.set_default_timeout(PATIENCE_MILLISECONDS)
-    opened = context.new_page()
+    visited = context.new_page()
     complaints: list[str] = []
 
     def heard(message: ConsoleMessage) -> None:
@@ -61,12 +62,10 @@ def page(browser: Browser, server: Server) -> Iterator[Page]:
         if not request.url.startswith((server.url, "data:", "blob:")):
             complaints.append(f"asked {request.url}")
 
-    opened.on("console", heard)
-    opened.on("request", asked)
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.goto(server.url)
-    opened.locator("#question textarea").wait_for()
-    opened.locator(".status.ready").wait_for()
-    yield opened
+    visited.on("console", heard)
+    visited.on("request", asked)
+    visited.on("pageerror", lambda error: complaints.append(str(error)))
+    opened(visited, server.url)
+    yield visited
     context.close()
     assert not complaints

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.browser.opening import opened
 from tests.browser.test_page import answer, ask, finished, set_number
 from tests.serving import Server
 
@@ -166,8 +167,7 @@ def test_a_new_answer_and_a_new_chat_leave_nothing_of_the_old_one(page: Page) ->
 def test_two_readers_at_once_see_each_their_own_answer(page: Page, browser: Browser, server: Server) -> None:
     context = browser.new_context()
     other = context.new_page()
-    other.goto(server.url)
-    other.locator(".status.ready").wait_for()
+    opened(other, server.url)
     readers = {inside(page): "What is the capital of France?", inside(other): SUM}
     for reader, question in readers.items():
         ask(reader, question)

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import PATIENCE_MILLISECONDS
+from tests.browser.opening import opened
 from tests.browser.test_commands import say
 from tests.browser.test_page import answer, ask, finished
 from tests.serving import app, free_port
@@ -54,8 +55,7 @@ def test_a_saved_chat_outlives_the_server(browser: Browser, tmp_path: Path) -> N
     page = context.new_page()
     for visit in range(2):
         with app(tmp_path / "log.txt", port) as server:
-            page.goto(server.url)
-            page.locator(".status.ready").wait_for()
+            opened(page, server.url)
             if visit == 0:
                 say(page, "/max_tokens 5")
                 expect(page.locator("#note")).to_contain_text("5 now.")

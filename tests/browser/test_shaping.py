@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.opening import opened
 from tests.browser.test_commands import say
 from tests.browser.test_page import answer, ask, finished, numbers
 from tests.serving import Server
@@ -37,8 +38,7 @@ def test_a_cut_answer_is_continued_in_its_bubble_also_after_a_reload(page: Page,
     assert "6 tokens" in numbers(page)
     assert "continued" in numbers(page)
     assert page.locator(".bot-row").count() == page.locator(".user-row").count() == 1
-    page.goto(server.url)
-    page.locator(".status.ready").wait_for()
+    opened(page, server.url)
     page.locator("#chat .table-wrap td").first.click()
     expect(page.locator(".bot-row")).to_contain_text(second.strip()[:20])
     go_on(page)
