@@ -8,12 +8,14 @@ import torch
 
 from nanochat.chat.zerogpu import GPULender
 from nanochat.errors import SettingsError
+from nanochat.model.huge_pages import use_huge_pages
 from nanochat.settings import Settings
 from nanochat.ui.page import build, launch_options
 from nanochat.ui.serving import offered
 
 
 def main() -> None:
+    use_huge_pages()
     settings = Settings.from_environment()
     if settings.threads:
         torch.set_num_threads(settings.threads)

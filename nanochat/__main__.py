@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanochat.errors import InvalidSettingError, NanoChatError, SettingsError
+from nanochat.model.huge_pages import use_huge_pages
 
 if TYPE_CHECKING:
     from nanochat.chat.engine import LocalEngine
@@ -41,6 +42,7 @@ FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb and return the exit status: 0 done, 1 failed, 2 not understood, 130 interrupted."""
+    use_huge_pages()
     options = _parser().parse_args(arguments)
     do: Callable[[argparse.Namespace], int] = options.do
     try:

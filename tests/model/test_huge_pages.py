@@ -1,0 +1,49 @@
+"""Where tensors lie: asked of the system itself, in processes that have made no tensor yet."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import app
+from nanochat import __main__ as command_line
+from nanochat.errors import SettingsError
+
+VARIABLE = "THP_MEM_ALLOC_ENABLE"
+SYSTEM = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+MADE = """
+import nanochat, torch
+from nanochat.model.huge_pages import use_huge_pages
+use_huge_pages()
+tensor = torch.ones(16 * 2**20)
+print(open("/proc/self/smaps_rollup").read())
+"""
+
+
+@pytest.mark.skipif(
+    not SYSTEM.exists() or "[madvise]" not in SYSTEM.read_text(), reason="the system gives huge pages to all or nobody"
+)
+@pytest.mark.parametrize(("environment", "least", "most"), [({}, 32, 96), ({VARIABLE: "0"}, 0, 16)])
+def test_large_tensors_lie_on_huge_pages_unless_the_environment_says_no(
+    environment: dict[str, str], least: int, most: int
+) -> None:
+    inherited = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    program = [sys.executable, "-c", MADE]
+    done = subprocess.run(program, env=inherited | environment, capture_output=True, text=True, check=True)
+    found = re.search(r"AnonHugePages: +(\d+) kB", done.stdout)
+    assert found
+    assert least <= int(found[1]) / 1024 <= most
+
+
+def test_each_program_asks_for_them_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NANOCHAT_SLOTS", "no number")
+    for program, refused in ((app.main, SettingsError), (lambda: command_line.main(["bench", "nothing"]), SystemExit)):
+        monkeypatch.delenv(VARIABLE, raising=False)
+        with pytest.raises(refused):
+            program()
+        assert os.environ[VARIABLE] == "1"
