@@ -9,6 +9,7 @@ import torch
 from nanochat.chat.zerogpu import GPULender
 from nanochat.errors import SettingsError
 from nanochat.model.huge_pages import use_huge_pages
+from nanochat.model.threads import take_short_turns
 from nanochat.settings import Settings
 from nanochat.ui.page import build, launch_options
 from nanochat.ui.serving import offered
@@ -16,6 +17,7 @@ from nanochat.ui.serving import offered
 
 def main() -> None:
     use_huge_pages()
+    take_short_turns()
     settings = Settings.from_environment()
     if settings.threads:
         torch.set_num_threads(settings.threads)

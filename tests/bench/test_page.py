@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from nanochat.bench.page import Start, Told, chat_rows, rows_of_chat, rows_of_starts, running, started
+from nanochat.bench.questions import WORDS
 from nanochat.bench.subjects import Shape
 from nanochat.bench.table import Goal
 from nanochat.errors import BenchError
@@ -18,10 +19,10 @@ def test_the_page_is_started_and_says_something(tiny_shape: Shape) -> None:
 
 
 def test_the_page_is_chatted_with_beside_the_engine(tiny_shape: Shape) -> None:
-    # Two questions, each told by both; a session that went on would answer the second one otherwise.
+    # Each question told by both; a session that went on would answer the second one otherwise.
     told = []
     writing, whole, first = chat_rows(tiny_shape, "cpu", 1, told.append)
-    assert len(told) == 4
+    assert len(told) == 2 * len(WORDS)
     assert [row.beside for row in (writing, whole, first)] == ["ours, no page"] * 3
     assert writing.goal == Goal("ratio", 0.85)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from nanochat.model.threads import apart, in_step_thread
+from nanochat.model.threads import apart, in_step_thread, take_short_turns
 
 
 def where() -> threading.Thread:
@@ -49,3 +51,34 @@ def test_a_forked_process_has_a_step_thread_of_its_own() -> None:
         # Without a thread of its own it would wait for ever for its parent's.
         os._exit(in_step_thread(os.getpid) != os.getpid())
     assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.fixture
+def busy_neighbour() -> Iterator[None]:
+    """A thread that never lets go of the interpreter by itself; its turns are as long as before, afterwards."""
+    over = threading.Event()
+    turn = sys.getswitchinterval()
+
+    def work() -> None:
+        while not over.is_set():
+            pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+    sys.setswitchinterval(turn)
+
+
+def test_with_short_turns_a_busy_neighbour_is_waited_for_less(busy_neighbour: None) -> None:
+    def waited() -> float:
+        """Let go of the interpreter as often as one token does, and ask for it again."""
+        begun = time.perf_counter()
+        for _ in range(50):
+            time.sleep(0)
+        return time.perf_counter() - begun
+
+    before = waited()
+    take_short_turns()
+    assert waited() < before / 2

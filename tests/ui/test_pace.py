@@ -38,6 +38,18 @@ def test_two_hundred_tokens_in_a_second_become_at_most_25_updates_and_a_last_one
     assert updates[-1] == "a" * 200
 
 
+@pytest.mark.parametrize(("handing_on", "updates"), [(0.001, 25), (0.01, 12.5), (0.05, 10)])
+def test_updates_that_take_long_to_hand_on_become_fewer_but_never_less_than_ten(
+    handing_on: float, updates: float
+) -> None:
+    clock = Clock()
+    seen = []
+    for state in paced(clock.ticking((0.001, str(count)) for count in range(10_000)), clock=clock):
+        seen.append(state)
+        clock.now += handing_on
+    assert len(seen) / clock.now == pytest.approx(updates, rel=0.05)
+
+
 def test_a_slow_model_is_not_held_back_at_all() -> None:
     assert pace([(0.2, "a"), (0.2, "ab"), (0.2, "abc")]) == ["a", "ab", "abc"]
 
