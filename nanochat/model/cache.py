@@ -10,10 +10,13 @@ All memory is claimed at the start and never grows.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import torch
+from torch import Tensor
 
 from nanochat.model.configuration_nanochat import NanoChatConfig
 from nanochat.model.modeling_nanochat import NanoChatForCausalLM, device_of, head_size
@@ -49,8 +52,7 @@ class SlotCache:
         devices = [device] * layers if isinstance(device, torch.device) else device
         heads = config.num_key_value_heads or config.num_attention_heads
         shape = (slots, 2 * heads, context, head_size(config))
-        # Empty, not zero: the system hands out the memory page by page as tokens come, and nothing unread is looked at.
-        self.layers = [torch.empty(shape, dtype=dtype, device=place) for place in devices]
+        self.layers = [_unread(shape, dtype, place) for place in devices]
         self.slots = tuple(Slot(index) for index in range(slots))
         self.context = context
         self._uses = 0
@@ -98,6 +100,19 @@ class SlotCache:
         for tensor in self.layers:
             tensor[target.index, :, :length] = tensor[source.index, :, :length]
         target.ids[:] = source.ids[:length]
+
+
+def _unread(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return memory for keys and values; on a processor the system hands it out page by page, as tokens come.
+
+    Small pages: on huge ones a first token would claim and clear its whole slot, 400 MB of d20, a second's work.
+    """
+    if device.type != "cpu":
+        return torch.empty(shape, dtype=dtype, device=device)
+    size = prod(shape) * dtype.itemsize
+    # Private: a process that is forked must not write into its parent's chats.
+    flags = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+    return torch.frombuffer(mmap.mmap(-1, size, **flags), dtype=dtype).view(shape)
 
 
 def cache_type(weights: torch.dtype, device: torch.device) -> torch.dtype:

@@ -55,9 +55,10 @@ def test_a_forked_process_has_a_step_thread_of_its_own() -> None:
 
 @pytest.fixture
 def busy_neighbour() -> Iterator[None]:
-    """A thread that never lets go of the interpreter by itself; its turns are as long as before, afterwards."""
+    """A thread that never lets go of the interpreter by itself, in turns as long as Python makes them."""
     over = threading.Event()
     turn = sys.getswitchinterval()
+    sys.setswitchinterval(0.005)
 
     def work() -> None:
         while not over.is_set():
