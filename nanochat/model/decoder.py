@@ -131,7 +131,7 @@ class SlotDecoder:
             rows = self._lean.even_rows(len(places))
             chosen = torch.tensor([*places, *[0] * (rows - len(places))], device=self._lean.end)
             hidden = hidden[chosen] if rows else hidden[:0]
-        logits = self._lean.logits(hidden)[: len(places)]
+        logits = self._lean.logits(hidden, len(places))
         # The one moment of a step in which a GPU is waited for: everything after works on what lies here.
         return list(torch.split(logits.cpu(), [segment.kept for segment in segments]))
 

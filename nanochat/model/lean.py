@@ -116,7 +116,9 @@ def fused(*maps: nn.Linear) -> tuple[Tensor, Tensor | None]:
 
 
 def even_rows(count: int, single: nn.Module) -> int:
-    """Return with how many rows this map is fastest when it needs `count`: a few in bfloat16 take longer than eight."""
+    """Return with how many rows this map is fastest when it needs `count`; more than `count` in bfloat16 only."""
+    if type(single) is PackedLinear:
+        return single.even_rows(count)
     if not 2 <= count <= 7 or not _is_plain(single):
         return count
     weight = cast(nn.Linear, single).weight

@@ -89,9 +89,9 @@ class LeanModel:
             hidden = self._trunk.backout(hidden.to(there), halfway.to(there))
         return hidden.to(self.end)
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return what the head makes of these rows of the stream, float32 of shape (rows, vocabulary)."""
+    def logits(self, hidden: Tensor, count: int | None = None) -> Tensor:
+        """Return what the head makes of the first `count` rows of the stream, float32 of shape (rows, vocabulary)."""
         normed = normalized(hidden, self.tables[self.end].eps).to(self._dtype)
-        logits = self._head_map(normed).float()[:, : self.config.vocab_size]
+        logits = self._head_map(normed)[:count].float()[:, : self.config.vocab_size]
         cap = self.config.final_logit_softcapping
         return logits if cap is None else logits.div(cap).tanh_().mul_(cap)

@@ -15,7 +15,8 @@ from nanochat.lens.look import Lens
 from nanochat.model.cache import SlotCache, cache_type
 from nanochat.model.decoder import Segment, SlotDecoder
 from nanochat.model.facts import facts_of
-from nanochat.model.packing import PackedLinear, pack
+from nanochat.model.lean import even_rows
+from nanochat.model.packing import FULL_ROWS, PackedLinear, pack
 from nanochat.model.quantization import MATRICES, quantization_of, quantize
 from tests.chat.engines import GREEDY, asked, engine_of, in_turn, tokens
 from tests.model.test_quantization import CLASSIC, CURRENT, drawn, model_of
@@ -42,6 +43,16 @@ def test_a_packed_map_is_the_map(dtype: torch.dtype, shape: tuple[int, int], row
     torch.testing.assert_close(packed(inputs).double(), exact, **close)
     torch.testing.assert_close(packed(inputs[None]), packed(inputs)[None])
     assert torch.equal(packed.state_dict()["weight"], single.weight)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 6, 7, 130])
+def test_a_few_rows_in_bfloat16_fill_the_registers_they_have(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    single = nn.Linear(16, 24)
+    packed = PackedLinear(single.bfloat16().weight, None)
+    for plain, expected in ((True, max(count, FULL_ROWS) if count else 0), (False, count)):
+        monkeypatch.setattr("nanochat.model.packing._has_plain_avx512", lambda plain=plain: plain)
+        assert even_rows(count, packed) == expected
+        assert even_rows(count, PackedLinear(single.float().weight, None)) == count
 
 
 @pytest.mark.parametrize("sizes", [CLASSIC, CURRENT], ids=["classic", "current"])
