@@ -8,9 +8,8 @@ import torch
 
 from nanochat.chat.zerogpu import GPULender
 from nanochat.errors import SettingsError
-from nanochat.model.huge_pages import use_huge_pages
 from nanochat.model.threads import take_short_turns
-from nanochat.settings import Settings
+from nanochat.settings import Settings, use_huge_pages
 from nanochat.ui.page import build, launch_options
 from nanochat.ui.serving import offered
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nanochat.errors import InvalidSettingError, NanoChatError, SettingsError
-from nanochat.model.huge_pages import use_huge_pages
+from nanochat.settings import use_huge_pages
 
 if TYPE_CHECKING:
     from nanochat.chat.engine import LocalEngine

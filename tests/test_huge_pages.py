@@ -18,7 +18,7 @@ VARIABLE = "THP_MEM_ALLOC_ENABLE"
 SYSTEM = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 MADE = """
 import nanochat, torch
-from nanochat.model.huge_pages import use_huge_pages
+from nanochat.settings import use_huge_pages
 use_huge_pages()
 tensor = torch.ones(16 * 2**20)
 print(open("/proc/self/smaps_rollup").read())
@@ -29,7 +29,7 @@ KEPT = """
 import torch
 from nanochat import NanoChatConfig
 from nanochat.model.cache import SlotCache
-from nanochat.model.huge_pages import use_huge_pages
+from nanochat.settings import use_huge_pages
 use_huge_pages()
 sizes = dict(hidden_size=1024, num_hidden_layers=4, num_attention_heads=8, num_key_value_heads=8)
 cache = SlotCache(NanoChatConfig(**sizes), 2, 4096, dtype=torch.float32, device=torch.device("cpu"))
