@@ -22,6 +22,21 @@ const press = () => {
   }
 };
 
+// The server asks for this when it is about to look, which may be after the next click: the latest one counts.
+const ask = (carried) => {
+  document.nanochatAsked = carried;
+  trigger("click", carried);
+};
+for (const moved of ["input", "click"]) {
+  document.addEventListener(
+    moved,
+    (event) => {
+      if (event.target.closest?.("#inside-temperature")) document.nanochatAsked = null;
+    },
+    true,
+  );
+}
+
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
@@ -31,7 +46,7 @@ element.addEventListener("click", (event) => {
     document.nanochatPressed = { answer: answerOf(button), place: button.dataset.place, looking: true, early };
     press();
   }
-  trigger("click", { ...button.dataset });
+  ask({ ...button.dataset });
 });
 
 // A token that was clicked while its answer was written is asked for again at its end: only then can the answer go on
@@ -41,7 +56,7 @@ const completed = () => {
   const ended = element.querySelector("[data-ended]");
   if (!pressed?.early || ended?.dataset.answer !== pressed.answer) return;
   Object.assign(pressed, { early: false, looking: true });
-  trigger("click", { place: pressed.place });
+  ask({ place: pressed.place });
 };
 
 element.addEventListener("keydown", (event) => {

@@ -63,6 +63,8 @@ class Inspector:
         script = (Path(__file__).parent / "inspector.js").read_text()
         self.seen: gr.State = gr.State(None)
         self.selected: gr.State = gr.State(None)
+        # Filled in by the page's script as a request leaves.
+        self.asked = gr.JSON(visible=False)
         self.clock = gr.Timer(LOOK_SECONDS, active=False)
         self.prompt = _drawing("inside-prompt", script)
         self.tokens = _drawing("inside-tokens", script, chips_html(()))
@@ -101,8 +103,10 @@ class Inspector:
         followed = [self.clock, *self.views]
         self.clock.tick(self._follow, [self.seen, panel.remembered], followed, **_QUIET)
         clicks = [self.prompt.click, self.tokens.click, self.attention.click, self.temperature.input]
-        looking = [self.seen, self.selected, self.temperature]
-        gr.on(clicks, self._look, looking, self._chosen, trigger_mode="always_last", **_QUIET)
+        looking = [self.seen, self.selected, self.temperature, self.asked]
+        # What was clicked is read when a request leaves: Gradio sends the event of the one before again, not the last.
+        js = "(seen, selected, temperature) => [seen, selected, temperature, document.nanochatAsked]"
+        gr.on(clicks, self._look, looking, self._chosen, trigger_mode="always_last", js=js, **_QUIET)
         chat = panel.interface
         left = [chat.new_chat_button.click, chat.chat_history_dataset.click, chat.chatbot.clear, chat.chatbot.undo]
         # What was seen is kept, so that it is not taken for news.
@@ -163,13 +167,13 @@ class Inspector:
         seen: Observation | None,
         selected: Selection | None,
         temperature: float,
+        asked: object,
         request: gr.Request,
-        event: gr.EventData,
     ) -> _Drawn:
         """Show another token, another head of the same token, or its candidates under another temperature."""
         try:
             engine, template = self._observed(request)
-            place, layer, head = (_carried(event, name) for name in ("place", "layer", "head"))
+            place, layer, head = (_carried(asked, name) for name in ("place", "layer", "head"))
             if place is not None:
                 chosen = selection(seen, place, engine.mark)
                 if selected is not None and chosen.is_of(selected):
@@ -222,7 +226,7 @@ class Inspector:
             model = self._loader.chosen(session_of(request))
             _, template = self._observed(request)
             settings = SamplingSettings(temperature, top_k, top_p, repetition_penalty, max_tokens, seed)
-            begun = begun_branch(selected, remembered, template, whole(_carried(event, "id")))
+            begun = begun_branch(selected, remembered, template, whole(_carried(event._data, "id")))
             kept = up_to_the_question(history)
             for reply, memory in self._answering.answers(model, begun, settings, remembered, request):
                 yield [*kept, *drawn(reply)], memory
@@ -232,7 +236,6 @@ def _drawing(name: str, script: str, value: str = "") -> gr.HTML:
     return gr.HTML(value, js_on_load=script, elem_id=name, apply_default_css=False, padding=False)
 
 
-def _carried(event: gr.EventData, name: str) -> object:
+def _carried(values: object, name: str) -> object:
     """Return what the clicked button carries under a name; None for a click that this page has not made."""
-    values = event._data
     return values.get(name) if isinstance(values, dict) else None

@@ -164,6 +164,18 @@ def test_a_new_answer_and_a_new_chat_leave_nothing_of_the_old_one(page: Page) ->
     assert chips(page).count() == 0
 
 
+def test_of_two_clicks_at_once_the_second_counts(page: Page) -> None:
+    ask(inside(page), "What is the capital of France?")
+    drawn(page)
+    position = page.locator("#inside-prompt button.token").count()
+    page.evaluate("document.querySelectorAll('#inside-tokens button.token').forEach((button) => button.click())")
+    last = position + chips(page).count() - 1
+    looked(page, last)
+    # Nor does an earlier one come after it.
+    page.wait_for_timeout(500)
+    looked(page, last)
+
+
 def test_two_readers_at_once_see_each_their_own_answer(page: Page, browser: Browser, server: Server) -> None:
     context = browser.new_context()
     other = context.new_page()
