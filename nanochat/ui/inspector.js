@@ -27,15 +27,6 @@ const ask = (carried) => {
   document.nanochatAsked = carried;
   trigger("click", carried);
 };
-for (const moved of ["input", "click"]) {
-  document.addEventListener(
-    moved,
-    (event) => {
-      if (event.target.closest?.("#inside-temperature")) document.nanochatAsked = null;
-    },
-    true,
-  );
-}
 
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button");

@@ -65,6 +65,17 @@
     if (Object.values(keys).some((key) => key(event))) event.preventDefault();
   });
 
+  // Inside's slider asks about the token that is shown, whatever was clicked last; see `ask` in inspector.js.
+  for (const moved of ["input", "click"]) {
+    document.addEventListener(
+      moved,
+      (event) => {
+        if (event.target.closest("#inside-temperature")) document.nanochatAsked = null;
+      },
+      true,
+    );
+  }
+
   // Gradio opens every panel of an answer for editing too; only the model's words are the reader's to change.
   document.addEventListener(
     "click",
